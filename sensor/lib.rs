@@ -1,0 +1,3 @@
+//! firstcontact: a passive network sensor.
+
+pub mod model;

@@ -1,0 +1,75 @@
+//! What says that an address goes by a name (rules N1 to N5).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::{Address, Segment};
+use super::time::{Arrival, Timestamp};
+
+/// How a DNS response gave an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum EvidenceKind {
+    /// An A or AAAA record.
+    DnsAddress = 0,
+    /// An `ipv4hint` or `ipv6hint` of an HTTPS or SVCB record (RFC 9460 section 7.3).
+    DnsHint = 1,
+}
+
+/// Whether a response counts (rule N2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Admission {
+    /// Its query was seen, or could not have been.
+    Admitted = 0,
+    /// Nobody asked: it explains nothing.
+    Unsolicited = 1,
+}
+
+/// One client, one name, one address: when, from which server, for how long.
+///
+/// Merging two of the same client, name and address takes the least `first`, the greatest `last` and `expires`, and the
+/// rest from the one that arrived last, so that order does not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The name that was asked, lower case, A-label form, without the final dot.
+    pub name: Arc<str>,
+    /// Who asked.
+    pub client: Address,
+    /// Who answered.
+    pub server: Address,
+    /// How it was given, when last.
+    pub kind: EvidenceKind,
+    /// Whether any of its responses counts.
+    pub admission: Admission,
+    /// The time to live, in seconds, when last given.
+    pub ttl: u32,
+    /// The first answer.
+    pub first: Timestamp,
+    /// The last answer.
+    pub last: Timestamp,
+    /// The frame of the last answer.
+    pub arrival: Arrival,
+    /// The latest end of life that an answer gave: max(TTL, floor) after it.
+    pub expires: Timestamp,
+    /// The greatest time to live given, in seconds, which caps renewal.
+    pub greatest_ttl: u32,
+    /// The names between the one asked and the address, when last given; empty if there were none.
+    pub chain: Arc<[Arc<str>]>,
+}
+
+/// Evidence as the ledger keeps it across restarts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameRecord {
+    /// The address space of client and answer.
+    pub segment: Segment,
+    /// The segment as records write it, which outlives a run.
+    pub segment_text: Arc<str>,
+    /// The address that goes by the name.
+    pub address: Address,
+    /// Who says so.
+    pub evidence: Evidence,
+}

@@ -1,0 +1,35 @@
+//! The words of the design as plain types, and the traits behind which the outside world stands.
+//!
+//! Nothing here does any work of its own; every other folder imports from here.
+
+mod address;
+mod alert;
+mod counters;
+mod event;
+mod evidence;
+mod flow;
+mod frame;
+mod ledger;
+mod malformed;
+mod pair;
+mod policy;
+mod record;
+mod sink;
+mod time;
+mod workload;
+
+pub use address::*;
+pub use alert::*;
+pub use counters::*;
+pub use event::*;
+pub use evidence::*;
+pub use flow::*;
+pub use frame::*;
+pub use ledger::*;
+pub use malformed::*;
+pub use pair::*;
+pub use policy::*;
+pub use record::*;
+pub use sink::*;
+pub use time::*;
+pub use workload::*;

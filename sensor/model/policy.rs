@@ -1,0 +1,197 @@
+//! What the settings ask for, as plain values; `settings/` reads them from a file.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::address::Address;
+use super::time::Span;
+
+/// Everything that decides what the engine does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// How much memory the tables may hold, in octets.
+    pub memory: u64,
+    /// What is internal, and which ports carry what.
+    pub network: NetworkPolicy,
+    /// What makes a segment.
+    pub segment: SegmentPolicy,
+    /// How names explain contacts.
+    pub names: NamesPolicy,
+    /// How long contacts are remembered and learnt.
+    pub baseline: BaselinePolicy,
+    /// The inventory; the longest prefix wins.
+    pub workloads: Vec<WorkloadRule>,
+    /// Aggregation rules beside the built-in ones (rule D4).
+    pub aggregates: Vec<AggregateRule>,
+    /// The text of a public suffix list that replaces the one compiled in.
+    pub public_suffix_list: Option<Arc<str>>,
+}
+
+/// What is internal, and which ports carry what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkPolicy {
+    /// Prefixes that are internal (rule S1); link-local and loopback always are.
+    pub internal: Vec<IpNet>,
+    /// Ports that carry DNS.
+    pub dns_ports: Vec<u16>,
+    /// UDP ports that carry VXLAN.
+    pub vxlan_ports: Vec<u16>,
+}
+
+/// What makes a segment (rule W3).
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentPolicy {
+    /// The parts that count.
+    pub by: Vec<SegmentPart>,
+}
+
+/// A part of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SegmentPart {
+    /// The outermost VNI of VXLAN or GENEVE.
+    Vni,
+    /// The outermost VLAN.
+    Vlan,
+    /// Who mirrored the frame.
+    Source,
+}
+
+/// How names explain contacts (rules N3, N4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamesPolicy {
+    /// How long a contact waits for its name.
+    pub settle: Span,
+    /// Whose answers explain a contact.
+    pub scopes: Scopes,
+    /// Addresses that are resolvers (rule S3).
+    pub resolvers: Vec<Address>,
+    /// External servers whose answers need no second key.
+    pub trusted_servers: Vec<Address>,
+}
+
+/// Whose answers explain a contact (rule N4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scopes {
+    /// The same address asked.
+    pub client: bool,
+    /// The same inner source hardware address asked.
+    pub host: bool,
+    /// An address of the same named workload asked.
+    pub workload: bool,
+    /// A resolver asked.
+    pub resolver: bool,
+    /// Anybody of the segment asked.
+    pub any: bool,
+}
+
+impl Default for Scopes {
+    fn default() -> Self {
+        Self {
+            client: true,
+            host: true,
+            workload: true,
+            resolver: true,
+            any: false,
+        }
+    }
+}
+
+/// How long contacts are remembered and learnt (rules B2, B4, B5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaselinePolicy {
+    /// A destination without a contact for longer than this is new.
+    pub window: Span,
+    /// A pair without a contact for longer than this is forgotten.
+    pub retention: Span,
+    /// How long a segment learns.
+    pub learning: Span,
+    /// How long a workload learns that appears in a segment that has learnt.
+    pub learning_new: Span,
+    /// Whether everything is learnt and nothing raised, as `--learn` asks.
+    pub mode: BaselineMode,
+}
+
+/// Whether novelties are raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaselineMode {
+    /// Novelties are raised once learning is over.
+    Judge,
+    /// Every contact is recorded and no novelty is raised.
+    LearnOnly,
+}
+
+/// One `[[workload]]` of the inventory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkloadRule {
+    /// The workload's name.
+    pub name: Arc<str>,
+    /// Its addresses.
+    pub prefixes: Vec<IpNet>,
+    /// The segment, as records write it, that the rule is limited to.
+    pub segment: Option<Arc<str>>,
+    /// The group whose baseline its new members start from.
+    pub group: Option<Arc<str>>,
+    /// Who answers for it.
+    pub owner: Option<Arc<str>>,
+    /// Its own scopes, if they differ from `[names] scopes`.
+    pub scopes: Option<Scopes>,
+}
+
+/// One `[[aggregate]]` rule (rule D4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AggregateRule {
+    /// Names under this suffix are meant; matched on label boundaries.
+    pub suffix: String,
+    /// Labels that are dropped, such as regions; `*` stands for any run of characters.
+    pub strip: Vec<String>,
+    /// Whether what stands left of the service is a tenant.
+    pub tenant: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            memory: 1 << 30,
+            network: NetworkPolicy::default(),
+            segment: SegmentPolicy {
+                by: vec![SegmentPart::Vni],
+            },
+            names: NamesPolicy {
+                settle: Span::seconds(5),
+                scopes: Scopes::default(),
+                resolvers: Vec::new(),
+                trusted_servers: Vec::new(),
+            },
+            baseline: BaselinePolicy {
+                window: Span::days(90),
+                retention: Span::days(180),
+                learning: Span::days(14),
+                learning_new: Span::hours(24),
+                mode: BaselineMode::Judge,
+            },
+            workloads: Vec::new(),
+            aggregates: Vec::new(),
+            public_suffix_list: None,
+        }
+    }
+}
+
+impl Default for NetworkPolicy {
+    fn default() -> Self {
+        /// RFC 1918, RFC 6598, RFC 4193, and the address at which Azure's own services speak.
+        const INTERNAL: [&str; 6] = [
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "fc00::/7",
+            "168.63.129.16/32",
+        ];
+        Self {
+            internal: INTERNAL.iter().filter_map(|prefix| prefix.parse().ok()).collect(),
+            dns_ports: vec![53],
+            vxlan_ports: vec![4789],
+        }
+    }
+}
