@@ -1,3 +1,5 @@
 //! firstcontact: a passive network sensor.
 
+pub mod flow;
 pub mod model;
+pub mod names;

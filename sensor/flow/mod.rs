@@ -1,0 +1,23 @@
+//! Flows: who speaks with whom, how it started, fared and ended (rules F1 to F6).
+//!
+//! A table belongs to one partition and knows nothing of others; who the originator of a doubtful flow is, the judge
+//! decides. Nothing here reads names or the baseline.
+
+mod key;
+mod state;
+mod table;
+
+pub use key::{FlowKey, Side, Sides};
+pub use state::{FlowUpdate, NOTABLE_OCTETS, Opening, Shown, SideReport};
+pub use table::{Class, FlowReport, FlowTable, Taken};
+
+use crate::model::Span;
+
+/// A UDP five-tuple that was silent for longer is another flow (rule F2).
+pub const UDP_IDLE: Span = Span::seconds(60);
+/// A TCP flow that went past its handshake ends after this silence; two hours would be RFC 9293's keep-alive.
+pub const TCP_IDLE: Span = Span::hours(1);
+/// A TCP flow that never went past its handshake ends after this silence.
+pub const TCP_HALF_OPEN: Span = Span::seconds(30);
+/// A closed TCP flow is kept this long so that what still trickles in does not open a midstream flow.
+pub const TCP_LINGER: Span = Span::seconds(30);

@@ -1,0 +1,367 @@
+//! The flow table of one partition, bounded and timed in packet time (rules F1 to F6).
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+
+use crate::model::{Arrival, FlowEnd, Packet, SECOND, Timestamp, Transport};
+
+use super::key::{FlowKey, Side};
+use super::state::{Change, Flow, FlowUpdate, Shown};
+
+/// Which of the two tables a flow stands in; each has its own limit, so that neither can crowd out the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// One end internal, one external, and not clearly inbound: it may be a contact.
+    Candidate,
+    /// Everything else.
+    Other,
+}
+
+/// What taking a packet said beside the flow itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The packet opened a flow.
+    Opened,
+    /// The packet belongs to a flow and showed that this side listens on its port (rule F3).
+    Listening(Side),
+    /// The packet belongs to a flow.
+    Continued,
+}
+
+/// How many flows of one class a partition keeps, and where evicting goes on.
+#[derive(Debug)]
+struct Slab {
+    flows: Vec<Option<Flow>>,
+    free: Vec<u32>,
+    limit: usize,
+    hand: usize,
+    changed: Vec<u32>,
+}
+
+/// How many flows eviction looks at to find the one to drop.
+const SAMPLE: usize = 16;
+const OTHER_BIT: u32 = 1 << 31;
+
+impl Slab {
+    fn new(limit: usize) -> Self {
+        Self {
+            flows: Vec::new(),
+            free: Vec::new(),
+            limit: limit.clamp(1, OTHER_BIT as usize - 1),
+            hand: 0,
+            changed: Vec::new(),
+        }
+    }
+
+    fn get(&self, slot: u32) -> Option<&Flow> {
+        self.flows.get(slot as usize)?.as_ref()
+    }
+
+    fn get_mut(&mut self, slot: u32) -> Option<&mut Flow> {
+        self.flows.get_mut(slot as usize)?.as_mut()
+    }
+
+    fn is_full(&self) -> bool {
+        self.free.is_empty() && self.flows.len() >= self.limit
+    }
+
+    fn insert(&mut self, flow: Flow) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            if let Some(place) = self.flows.get_mut(slot as usize) {
+                *place = Some(flow);
+            }
+            return slot;
+        }
+        self.flows.push(Some(flow));
+        (self.flows.len() - 1) as u32
+    }
+
+    fn remove(&mut self, slot: u32) -> Option<Flow> {
+        let flow = self.flows.get_mut(slot as usize)?.take();
+        if flow.is_some() {
+            self.free.push(slot);
+        }
+        flow
+    }
+
+    /// Returns the flow to evict: of the next few, one that has ended, else the longest silent (rule F6).
+    fn victim(&mut self) -> Option<u32> {
+        let mut best: Option<(bool, Timestamp, u32)> = None;
+        for _ in 0..SAMPLE.min(self.flows.len()) {
+            self.hand = (self.hand + 1) % self.flows.len();
+            let slot = self.hand as u32;
+            if let Some(flow) = self.get(slot) {
+                let rank = (flow.end.is_none(), flow.last, slot);
+                best = Some(best.map_or(rank, |best| best.min(rank)));
+            }
+        }
+        best.map(|(_, _, slot)| slot)
+    }
+
+    fn list(&mut self, slot: u32) {
+        if let Some(flow) = self.get_mut(slot)
+            && !flow.is_listed
+        {
+            flow.is_listed = true;
+            self.changed.push(slot);
+        }
+    }
+}
+
+/// What a table hands out at the end of an epoch.
+#[derive(Debug, Default)]
+pub struct FlowReport {
+    /// Flows that may be contacts and changed in a way that the judge must know.
+    pub candidates: Vec<FlowUpdate>,
+    /// Other flows that ended.
+    pub others_ended: Vec<FlowUpdate>,
+    /// How many flows were evicted.
+    pub evicted: u64,
+}
+
+/// The flow table of one partition.
+#[derive(Debug)]
+pub struct FlowTable {
+    index: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
+    candidates: Slab,
+    others: Slab,
+    /// When to look at which flow again, by second of packet time.
+    timers: BTreeMap<i64, Vec<(u32, Arrival)>>,
+    report: FlowReport,
+}
+
+impl FlowTable {
+    /// Returns an empty table that keeps this many flows of each class.
+    #[must_use]
+    pub fn new(candidates: usize, others: usize) -> Self {
+        Self {
+            index: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
+            candidates: Slab::new(candidates),
+            others: Slab::new(others),
+            timers: BTreeMap::new(),
+            report: FlowReport::default(),
+        }
+    }
+
+    /// Takes a packet; `class` is asked only if the packet opens a flow.
+    ///
+    /// `is_dns` says that the packet carries a DNS message over TCP (rule S3).
+    pub fn take(&mut self, packet: &Packet, is_dns: bool, class: impl FnOnce() -> Class) -> Taken {
+        let (key, side) = FlowKey::of(packet);
+        let hash = self.hasher.hash_one(key);
+        let found = self.find(hash, &key);
+        if let Some(handle) = found {
+            let (slab, slot) = self.slab(handle);
+            if let Some(flow) = slab.get_mut(slot) {
+                if !flow.is_replaced_by(packet) {
+                    let before = flow.shown(side);
+                    let was_open = flow.end.is_none();
+                    let mut change = flow.take(side, packet);
+                    if is_dns && flow.show_dns(side) {
+                        change = Change::Notable;
+                    }
+                    let now = flow.shown(side);
+                    let listens = !before.has(Shown::SENT)
+                        && match key.transport() {
+                            Transport::Tcp => now.has(Shown::SYN_ACK),
+                            Transport::Udp => flow.opener() != side,
+                        };
+                    let ended_now = was_open && flow.end.is_some();
+                    let due = ended_now.then(|| flow.last.plus(flow.patience()));
+                    let arrival = flow.arrival;
+                    if change == Change::Notable {
+                        slab.list(slot);
+                    }
+                    if let Some(due) = due {
+                        self.set_timer(due, handle, arrival);
+                    }
+                    return if listens {
+                        Taken::Listening(side)
+                    } else {
+                        Taken::Continued
+                    };
+                }
+                let why = match packet.transport() {
+                    Transport::Tcp if packet.time.since(flow.last) <= super::TCP_IDLE => FlowEnd::Replaced,
+                    _ => FlowEnd::Idle,
+                };
+                self.end(hash, handle, why);
+            }
+        }
+        self.open(hash, key, side, packet, is_dns, class());
+        Taken::Opened
+    }
+
+    fn open(&mut self, hash: u64, key: FlowKey, side: Side, packet: &Packet, is_dns: bool, class: Class) {
+        let (slab, bit) = match class {
+            Class::Candidate => (&mut self.candidates, 0),
+            Class::Other => (&mut self.others, OTHER_BIT),
+        };
+        if slab.is_full()
+            && let Some(victim) = slab.victim()
+            && let Some(flow) = slab.get(victim)
+        {
+            let hash = self.hasher.hash_one(flow.key);
+            self.report.evicted += 1;
+            self.end(hash, victim | bit, FlowEnd::Evicted);
+        }
+        let mut flow = Flow::open(key, side, packet);
+        flow.take(side, packet);
+        if is_dns {
+            flow.show_dns(side);
+        }
+        let due = flow.last.plus(flow.patience());
+        let slab = if bit == 0 {
+            &mut self.candidates
+        } else {
+            &mut self.others
+        };
+        let slot = slab.insert(flow);
+        if class == Class::Candidate {
+            slab.list(slot);
+        }
+        let (candidates, others, hasher) = (&self.candidates, &self.others, &self.hasher);
+        self.index.insert_unique(hash, slot | bit, |&handle| {
+            let slab = if handle & OTHER_BIT == 0 { candidates } else { others };
+            slab.get(handle & !OTHER_BIT)
+                .map_or(0, |flow| hasher.hash_one(flow.key))
+        });
+        self.set_timer(due, slot | bit, packet.arrival);
+    }
+
+    fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
+        let matches = |&handle: &u32| {
+            let slab = if handle & OTHER_BIT == 0 {
+                &self.candidates
+            } else {
+                &self.others
+            };
+            slab.get(handle & !OTHER_BIT).is_some_and(|flow| flow.key == *key)
+        };
+        self.index.find(hash, matches).copied()
+    }
+
+    fn slab(&mut self, handle: u32) -> (&mut Slab, u32) {
+        if handle & OTHER_BIT == 0 {
+            (&mut self.candidates, handle)
+        } else {
+            (&mut self.others, handle & !OTHER_BIT)
+        }
+    }
+
+    fn set_timer(&mut self, due: Timestamp, handle: u32, flow: Arrival) {
+        // Rounded up, so that the timer never goes off before the flow is due.
+        let second = due.0.div_euclid(SECOND) + 1;
+        self.timers.entry(second).or_default().push((handle, flow));
+    }
+
+    /// Takes a flow out of the table; one that had not ended yet ends for this reason.
+    fn end(&mut self, hash: u64, handle: u32, why: FlowEnd) {
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == handle) {
+            entry.remove();
+        }
+        let (slab, slot) = self.slab(handle);
+        let Some(mut flow) = slab.remove(slot) else { return };
+        let had_ended = flow.end.is_some();
+        flow.end.get_or_insert(why);
+        // What is listed is still to be told, even if it had ended before within this epoch.
+        if had_ended && !flow.is_listed {
+            return;
+        }
+        let update = flow.report();
+        if handle & OTHER_BIT == 0 {
+            self.report.candidates.push(update);
+        } else {
+            self.report.others_ended.push(update);
+        }
+    }
+
+    /// Ends what has been silent for too long at `now`, and returns what changed since the last call.
+    pub fn mark(&mut self, now: Timestamp) -> FlowReport {
+        while let Some(entry) = self.timers.first_entry()
+            && *entry.key() <= now.0.div_euclid(SECOND)
+        {
+            for (handle, arrival) in entry.remove() {
+                let (slab, slot) = self.slab(handle);
+                let Some(flow) = slab.get(slot).filter(|flow| flow.arrival == arrival) else {
+                    continue;
+                };
+                let (key, due) = (flow.key, flow.last.plus(flow.patience()));
+                if due < now {
+                    self.end(self.hasher.hash_one(key), handle, FlowEnd::Idle);
+                } else {
+                    self.set_timer(due, handle, arrival);
+                }
+            }
+        }
+        self.collect();
+        std::mem::take(&mut self.report)
+    }
+
+    /// Ends every flow because time went back (rule T1), and returns what changed.
+    pub fn time_step(&mut self) -> FlowReport {
+        self.drain(Some(FlowEnd::TimeStep))
+    }
+
+    /// Returns every flow that is still open, without an end (rule T3), and empties the table.
+    pub fn finish(&mut self) -> FlowReport {
+        self.drain(None)
+    }
+
+    fn drain(&mut self, why: Option<FlowEnd>) -> FlowReport {
+        self.collect();
+        self.index.clear();
+        self.timers.clear();
+        let mut report = std::mem::take(&mut self.report);
+        for (slab, updates) in [
+            (&mut self.candidates, &mut report.candidates),
+            (&mut self.others, &mut report.others_ended),
+        ] {
+            slab.free.clear();
+            slab.hand = 0;
+            for mut flow in std::mem::take(&mut slab.flows).into_iter().flatten() {
+                if flow.end.is_none() {
+                    flow.end = why;
+                    updates.push(flow.report());
+                }
+            }
+        }
+        report
+    }
+
+    fn collect(&mut self) {
+        for slot in std::mem::take(&mut self.candidates.changed) {
+            if let Some(flow) = self.candidates.get_mut(slot)
+                && std::mem::take(&mut flow.is_listed)
+            {
+                let update = flow.report();
+                self.report.candidates.push(update);
+            }
+        }
+        for slot in std::mem::take(&mut self.others.changed) {
+            if let Some(flow) = self.others.get_mut(slot)
+                && std::mem::take(&mut flow.is_listed)
+                && flow.end.is_some()
+            {
+                let update = flow.report();
+                self.report.others_ended.push(update);
+            }
+        }
+    }
+
+    /// Returns how many flows the table holds, lingering ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Says whether the table holds no flow.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+}

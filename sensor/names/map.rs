@@ -1,0 +1,372 @@
+//! The sharded map of which address goes by which name, written by workers and read as of an epoch by the judge.
+//!
+//! The two never meet: workers write what an epoch gave at its mark, once the judge is done with the epoch before; the
+//! judge reads, renews and drops while nobody writes. Merging two pieces of evidence is least, greatest, greatest, so
+//! the order in which workers write does not matter (rule T2).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use smallvec::SmallVec;
+
+use crate::model::{Address, Admission, Evidence, Segment, Span, Timestamp};
+
+/// Evidence is of use for at least this long after an answer, whatever its TTL: clients cache longer than they are told.
+pub const LIFE_FLOOR: Span = Span::hours(1);
+/// Renewal by use ends this long after the last answer, unless the TTL is longer.
+pub const LIFE_CAP: Span = Span::hours(24);
+/// Expired evidence is kept this long after its last answer, to say `expired`.
+pub const KEPT_FOR: Span = Span::hours(24);
+/// A longer TTL counts as this, as RFC 8767 section 4 asks of caches.
+pub const LONGEST_LIFE: Span = Span::days(7);
+/// Evidence goes to the ledger again once its last answer is this much later than the stored one: half the floor would
+/// do, less keeps more of its life across a restart.
+const SAVED_EVERY: Span = Span::minutes(15);
+/// How many names of one client an address keeps; a further one drops the one answered longest ago.
+pub const NAMES_A_CLIENT: usize = 16;
+
+/// One piece of evidence, and when it was last handed to the ledger.
+#[derive(Debug, Clone)]
+struct Known {
+    evidence: Evidence,
+    saved: Timestamp,
+}
+
+/// What is known of one address, ordered by client and name. Boxed, so that an address that a hundred thousand clients
+/// asked for moves pointers when one more comes.
+type Answers = SmallVec<[Box<Known>; 1]>;
+
+/// Whether a written piece of evidence should go to the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saving {
+    /// It is new, or the stored one is old.
+    Due,
+    /// The ledger's is good enough.
+    NotDue,
+}
+
+/// Which address goes by which name.
+#[derive(Debug, Default)]
+pub struct Names {
+    map: DashMap<(Segment, Address), Answers, foldhash::quality::RandomState>,
+    len: AtomicUsize,
+    evicted: AtomicUsize,
+}
+
+impl Names {
+    /// Returns an empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a piece of evidence, or merges it with what is known of the same client, name and address.
+    pub fn write(&self, segment: Segment, address: Address, evidence: Evidence) -> Saving {
+        let mut answers = self.map.entry((segment, address)).or_default();
+        match answers.binary_search_by(|known| order(&known.evidence, &evidence)) {
+            Ok(at) => {
+                let Some(known) = answers.get_mut(at) else {
+                    return Saving::NotDue;
+                };
+                merge(&mut known.evidence, evidence);
+                if known.evidence.last.since(known.saved) >= SAVED_EVERY {
+                    known.saved = known.evidence.last;
+                    return Saving::Due;
+                }
+                Saving::NotDue
+            }
+            Err(at) => {
+                let client = evidence.client;
+                let saved = evidence.last;
+                answers.insert(at, Box::new(Known { evidence, saved }));
+                self.len.fetch_add(1, Ordering::Relaxed);
+                Self::bound(&mut answers, client, &self.len, &self.evicted);
+                Saving::Due
+            }
+        }
+    }
+
+    /// Keeps at most [`NAMES_A_CLIENT`] names of a client, by content: those answered last, then the smaller names.
+    fn bound(answers: &mut Answers, client: Address, len: &AtomicUsize, evicted: &AtomicUsize) {
+        let range = range_of(answers, client);
+        if range.len() <= NAMES_A_CLIENT {
+            return;
+        }
+        let oldest = answers
+            .get(range.clone())
+            .into_iter()
+            .flatten()
+            .zip(range)
+            .min_by(|(a, _), (b, _)| {
+                let (a, b) = (&a.evidence, &b.evidence);
+                a.last.cmp(&b.last).then_with(|| b.name.cmp(&a.name))
+            })
+            .map(|(_, at)| at);
+        if let Some(at) = oldest {
+            answers.remove(at);
+            len.fetch_sub(1, Ordering::Relaxed);
+            evicted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Copies out what one client was told of an address.
+    pub fn of_client(&self, segment: Segment, address: Address, client: Address, out: &mut Vec<Evidence>) {
+        if let Some(answers) = self.map.get(&(segment, address)) {
+            let range = range_of(&answers, client);
+            out.extend(
+                answers
+                    .get(range)
+                    .into_iter()
+                    .flatten()
+                    .map(|known| known.evidence.clone()),
+            );
+        }
+    }
+
+    /// Copies out what anybody was told of an address, as far as `wanted` says so.
+    pub fn of_all(
+        &self,
+        segment: Segment,
+        address: Address,
+        mut wanted: impl FnMut(&Evidence) -> bool,
+    ) -> Vec<Evidence> {
+        let Some(answers) = self.map.get(&(segment, address)) else {
+            return Vec::new();
+        };
+        let all = answers.iter().map(|known| &known.evidence);
+        all.filter(|evidence| wanted(evidence)).cloned().collect()
+    }
+
+    /// Returns how many pieces of evidence are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Says whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops what is not even kept to say `expired`; returns how much. Only the judge calls it.
+    pub fn expire(&self, now: Timestamp) -> usize {
+        self.drop_where(|evidence| now > kept_until(evidence))
+    }
+
+    /// Drops what was answered longest ago until `limit` pieces are left; returns how much. Only the judge calls it.
+    ///
+    /// An eighth goes at once, so that sorting pays. Ties go by content, so that every run drops the same (rule T2).
+    pub fn evict(&self, limit: usize) -> usize {
+        if self.len() <= limit {
+            return 0;
+        }
+        let surplus = self.len() - limit + limit / 8;
+        let mut ages: Vec<_> = self
+            .map
+            .iter()
+            .flat_map(|answers| ages_of(*answers.key(), answers.value()))
+            .collect();
+        if surplus == 0 || ages.is_empty() {
+            return 0;
+        }
+        let last = surplus.min(ages.len()) - 1;
+        let (_, threshold, _) = ages.select_nth_unstable(last);
+        let threshold = threshold.clone();
+        let mut dropped = 0;
+        self.map.retain(|key, answers| {
+            let before = answers.len();
+            answers.retain(|known| age_of(*key, &known.evidence) > threshold);
+            dropped += before - answers.len();
+            !answers.is_empty()
+        });
+        self.len.fetch_sub(dropped, Ordering::Relaxed);
+        dropped
+    }
+
+    /// Returns how many pieces were dropped since the last call because a client had too many names for an address.
+    pub fn take_evicted(&self) -> u64 {
+        self.evicted.swap(0, Ordering::Relaxed) as u64
+    }
+
+    /// Moves every time by `span`: the clock started anew and names keep their remaining life (rule T1).
+    pub fn shift(&self, span: Span) {
+        for mut answers in self.map.iter_mut() {
+            for known in answers.iter_mut() {
+                let evidence = &mut known.evidence;
+                for time in [
+                    &mut evidence.first,
+                    &mut evidence.last,
+                    &mut evidence.expires,
+                    &mut known.saved,
+                ] {
+                    *time = time.plus(span);
+                }
+            }
+        }
+    }
+
+    fn drop_where(&self, mut is_over: impl FnMut(&Evidence) -> bool) -> usize {
+        let mut dropped = 0;
+        self.map.retain(|_, answers| {
+            let before = answers.len();
+            answers.retain(|known| !is_over(&known.evidence));
+            dropped += before - answers.len();
+            !answers.is_empty()
+        });
+        self.len.fetch_sub(dropped, Ordering::Relaxed);
+        dropped
+    }
+}
+
+/// Returns until when evidence is kept at all.
+fn kept_until(evidence: &Evidence) -> Timestamp {
+    let by_ttl = evidence.last.plus(Span::seconds(i64::from(evidence.greatest_ttl)));
+    evidence.last.plus(KEPT_FOR).max(by_ttl).max(evidence.expires)
+}
+
+/// What eviction sorts by: the last answer, then content.
+type Age = (Timestamp, Segment, Address, Address, std::sync::Arc<str>);
+
+fn age_of(key: (Segment, Address), evidence: &Evidence) -> Age {
+    (evidence.last, key.0, key.1, evidence.client, evidence.name.clone())
+}
+
+fn ages_of(key: (Segment, Address), answers: &Answers) -> Vec<Age> {
+    answers.iter().map(|known| age_of(key, &known.evidence)).collect()
+}
+
+fn order(a: &Evidence, b: &Evidence) -> std::cmp::Ordering {
+    a.client.cmp(&b.client).then_with(|| a.name.cmp(&b.name))
+}
+
+fn range_of(answers: &Answers, client: Address) -> std::ops::Range<usize> {
+    let start = answers.partition_point(|known| known.evidence.client < client);
+    let end = answers.partition_point(|known| known.evidence.client <= client);
+    start..end
+}
+
+/// Merges `new` into `old`: least first answer, greatest last answer and expiry, the rest from the later frame.
+///
+/// Answers that count and those that nobody asked for are never mixed: one that counts replaces all that do not, and
+/// those neither prolong nor change it.
+fn merge(old: &mut Evidence, new: Evidence) {
+    match (old.admission, new.admission) {
+        (Admission::Admitted, Admission::Unsolicited) => return,
+        (Admission::Unsolicited, Admission::Admitted) => {
+            *old = new;
+            return;
+        }
+        _ => {}
+    }
+    let first = old.first.min(new.first);
+    let last = old.last.max(new.last);
+    let expires = old.expires.max(new.expires);
+    let greatest_ttl = old.greatest_ttl.max(new.greatest_ttl);
+    if new.arrival > old.arrival {
+        *old = new;
+    }
+    old.first = first;
+    old.last = last;
+    old.expires = expires;
+    old.greatest_ttl = greatest_ttl;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Arrival, EvidenceKind};
+
+    fn evidence(client: u8, name: &str, at: i64, ttl: u32) -> Evidence {
+        let last = Timestamp(at);
+        Evidence {
+            name: Arc::from(name),
+            client: Address::v4([10, 0, 0, client]),
+            server: Address::v4([10, 0, 0, 53]),
+            kind: EvidenceKind::DnsAddress,
+            admission: Admission::Admitted,
+            ttl,
+            first: last,
+            last,
+            arrival: Arrival(at.unsigned_abs()),
+            expires: last.plus(LIFE_FLOOR),
+            greatest_ttl: ttl,
+            chain: Arc::from([]),
+        }
+    }
+
+    const SERVER: Address = Address::v4([203, 0, 113, 1]);
+
+    fn content(names: &Names) -> Vec<Evidence> {
+        names.of_all(Segment::NONE, SERVER, |_| true)
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_writing_does_not_matter(
+            mut written in prop::collection::vec((0_u8..3, 0_u8..3, 0_i64..50, 0_u32..9, any::<bool>()), 1..30),
+            seed in any::<u64>(),
+        ) {
+            // Two answers never share a frame and an address.
+            written.sort_by_key(|w| w.2);
+            written.dedup_by_key(|w| w.2);
+            let piece = |&(client, name, at, ttl, counts): &(u8, u8, i64, u32, bool)| {
+                let mut piece = evidence(client, &format!("n{name}.example"), at, ttl);
+                if !counts { piece.admission = Admission::Unsolicited; }
+                piece
+            };
+            let forwards = Names::new();
+            for w in &written { forwards.write(Segment::NONE, SERVER, piece(w)); }
+            let mut shuffled = written.clone();
+            shuffled.sort_by_key(|w| (w.2 as u64).wrapping_mul(seed | 1));
+            let other = Names::new();
+            for w in &shuffled { other.write(Segment::NONE, SERVER, piece(w)); }
+            prop_assert_eq!(content(&forwards), content(&other));
+            prop_assert_eq!(forwards.len(), other.len());
+        }
+    }
+
+    #[test]
+    fn eviction_drops_what_was_answered_longest_ago() {
+        let names = Names::new();
+        for n in 0..100 {
+            names.write(Segment::NONE, SERVER, evidence(n, "a.example", i64::from(n), 0));
+        }
+        assert_eq!(names.evict(80), 30);
+        assert_eq!(names.len(), 70);
+        assert_eq!(content(&names).iter().map(|e| e.last.0).min(), Some(30));
+    }
+
+    #[test]
+    fn a_client_keeps_a_bounded_number_of_names_for_an_address() {
+        let names = Names::new();
+        for n in 0..40 {
+            names.write(Segment::NONE, SERVER, evidence(1, &format!("{n}.example"), n, 0));
+        }
+        assert_eq!(names.len(), NAMES_A_CLIENT);
+        assert_eq!(content(&names).iter().map(|e| e.last.0).min(), Some(24));
+        assert_eq!(names.take_evicted(), 24);
+    }
+
+    #[test]
+    fn evidence_goes_to_the_ledger_when_new_and_then_now_and_again() {
+        let names = Names::new();
+        let at = |minutes: i64| evidence(1, "a.example", Span::minutes(minutes).0, 60);
+        assert_eq!(names.write(Segment::NONE, SERVER, at(0)), Saving::Due);
+        assert_eq!(names.write(Segment::NONE, SERVER, at(1)), Saving::NotDue);
+        assert_eq!(names.write(Segment::NONE, SERVER, at(15)), Saving::Due);
+    }
+
+    #[test]
+    fn expired_evidence_is_kept_for_a_day() {
+        let names = Names::new();
+        names.write(Segment::NONE, SERVER, evidence(1, "a.example", 0, 60));
+        assert_eq!(names.expire(Timestamp(0).plus(KEPT_FOR)), 0);
+        assert_eq!(names.expire(Timestamp(0).plus(KEPT_FOR).plus(Span(1))), 1);
+        assert!(names.is_empty());
+    }
+}

@@ -1,0 +1,63 @@
+//! Renewal: a name that a client still uses lives on (rule N3).
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::model::{Address, Evidence, Segment, Span, Timestamp};
+
+use super::map::{LIFE_CAP, LIFE_FLOOR, LONGEST_LIFE};
+
+/// When which client last contacted an address by which name.
+///
+/// One entry stands for every address that the client was given for the name, so that a use renews them all. Only the
+/// judge has one.
+#[derive(Debug, Default)]
+pub struct Renewals {
+    used: HashMap<(Segment, Address, Arc<str>), Timestamp, foldhash::quality::RandomState>,
+}
+
+impl Renewals {
+    /// Notes that evidence explained a contact at `at`.
+    pub fn renew(&mut self, segment: Segment, evidence: &Evidence, at: Timestamp) {
+        let key = (segment, evidence.client, evidence.name.clone());
+        let used = self.used.entry(key).or_insert(at);
+        *used = at.max(*used);
+    }
+
+    /// Returns until when evidence explains contacts: max(TTL, 1 h) after it was last answered or last used, at most
+    /// max(TTL, 24 h) after the last answer.
+    #[must_use]
+    pub fn life_of(&self, segment: Segment, evidence: &Evidence) -> Timestamp {
+        let life = LIFE_FLOOR.max(Span::seconds(i64::from(evidence.ttl)));
+        let cap = LIFE_CAP.max(Span::seconds(i64::from(evidence.greatest_ttl)));
+        let key = (segment, evidence.client, evidence.name.clone());
+        let renewed = self.used.get(&key).map_or(Timestamp::MIN, |used| used.plus(life));
+        evidence.expires.max(renewed).min(evidence.last.plus(cap))
+    }
+
+    /// Drops what cannot renew anything any more.
+    pub fn expire(&mut self, now: Timestamp) {
+        self.used.retain(|_, used| now.since(*used) <= LONGEST_LIFE);
+    }
+
+    /// Drops the longest unused until at most `limit` are left.
+    pub fn evict(&mut self, limit: usize) {
+        if self.used.len() <= limit {
+            return;
+        }
+        let surplus = self.used.len() - limit + limit / 8;
+        let mut ages: Vec<_> = self.used.iter().map(|(key, used)| (*used, key.clone())).collect();
+        ages.sort_unstable();
+        for (_, key) in ages.into_iter().take(surplus) {
+            self.used.remove(&key);
+        }
+    }
+
+    /// Moves every time by `span` (rule T1).
+    pub fn shift(&mut self, span: Span) {
+        for used in self.used.values_mut() {
+            *used = used.plus(span);
+        }
+    }
+}
