@@ -1,5 +1,6 @@
 //! firstcontact: a passive network sensor.
 
+pub mod baseline;
 pub mod flow;
 pub mod model;
 pub mod names;

@@ -1,0 +1,495 @@
+//! Looking pairs up, recording contacts under them, and handing the changes on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::model::{
+    ActiveDays, Address, AlertId, Day, Holder, Ledger, LedgerError, Novelty, Page, Pair, PairChange, PairKey, Span,
+    StoredPair, Timestamp, WorkloadId,
+};
+
+use super::loaded::Loaded;
+use super::window;
+
+/// Journal rows are folded into pages once they hold this many changes: a restart reads at most so many.
+const FOLD_AT: usize = 1 << 18;
+/// At most about so many pairs are folded in one epoch, so that folding never holds up the judge.
+const FOLD_STEP: usize = 1 << 14;
+/// The index by destination gets an entry for each stretch of so many days in which a pair had contacts, so that the
+/// store can tell by an entry's day alone that it is of no use.
+const INDEX_STRETCH_DAYS: i32 = 45;
+
+/// Where a pair stands; valid as long as its workload has contacts with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairPlace {
+    /// Whose pair.
+    pub workload: WorkloadId,
+    /// Its slot.
+    pub slot: u32,
+}
+
+/// What a contact adds to a pair when it is recorded.
+#[derive(Debug, Clone)]
+pub struct ContactFacts {
+    /// The first packet.
+    pub first: Timestamp,
+    /// The last packet so far.
+    pub last: Timestamp,
+    /// Payload sent so far.
+    pub octets_out: u64,
+    /// Payload received so far.
+    pub octets_in: u64,
+    /// The responder's port.
+    pub port: u16,
+    /// The name that led there and the server that gave it.
+    pub name: Option<(Arc<str>, Address)>,
+}
+
+/// The baseline of one ledger.
+#[derive(Debug)]
+pub struct Baseline {
+    window: Span,
+    retention: Span,
+    workloads: HashMap<WorkloadId, Loaded, foldhash::fast::RandomState>,
+    /// Workloads with changes that only journal rows hold, by the first of these rows.
+    unfolded: VecDeque<(u64, WorkloadId)>,
+    unfolded_changes: usize,
+    /// Index entries that wait for the next fold, by destination.
+    unindexed: HashMap<u64, SmallVec<[(WorkloadId, i32); 1]>, foldhash::fast::RandomState>,
+    journal: Vec<PairPlace>,
+    loaded_pairs: usize,
+    sequence: u64,
+}
+
+impl Baseline {
+    /// Returns an empty baseline with this window and retention.
+    #[must_use]
+    pub fn new(window: Span, retention: Span) -> Self {
+        Self {
+            window,
+            retention,
+            workloads: HashMap::default(),
+            unfolded: VecDeque::new(),
+            unfolded_changes: 0,
+            unindexed: HashMap::default(),
+            journal: Vec::new(),
+            loaded_pairs: 0,
+            sequence: 0,
+        }
+    }
+
+    /// Takes over what journal rows hold at start; `sequence` is the one of the next batch.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn resume(
+        &mut self,
+        ledger: &dyn Ledger,
+        journal: Vec<(u64, Vec<PairChange>)>,
+        sequence: u64,
+    ) -> Result<(), LedgerError> {
+        for (row, changes) in journal {
+            self.sequence = row;
+            for change in changes {
+                let PairChange { workload, stored } = change;
+                let day = stored.pair.last.day().0;
+                self.unindexed
+                    .entry(stored.key.index_hash())
+                    .or_default()
+                    .push((workload, day));
+                let loaded = self.load(ledger, workload)?;
+                let slot = stored.slot;
+                loaded.put(stored);
+                loaded.change(slot);
+                self.unfolded_changes += 1;
+                self.note_unfolded(workload);
+            }
+        }
+        self.sequence = sequence;
+        Ok(())
+    }
+
+    /// Tells that the batch with this sequence begins.
+    pub const fn begin(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+
+    /// Tells that a workload is new, so that the ledger need not be asked for its pairs.
+    pub fn add_workload(&mut self, workload: WorkloadId) {
+        self.workloads.entry(workload).or_default().used = self.sequence;
+    }
+
+    fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
+        let loaded = match self.workloads.entry(workload) {
+            hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            hashbrown::hash_map::Entry::Vacant(entry) => {
+                let loaded = Loaded::from_pages(ledger.pairs(workload)?);
+                self.loaded_pairs += loaded.len();
+                entry.insert(loaded)
+            }
+        };
+        loaded.used = self.sequence;
+        Ok(loaded)
+    }
+
+    /// Returns a workload's pair with a destination, unless it is forgotten at `at` (rule B5).
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn pair(
+        &mut self,
+        ledger: &dyn Ledger,
+        workload: WorkloadId,
+        key: &PairKey,
+        at: Timestamp,
+    ) -> Result<Option<&Pair>, LedgerError> {
+        let retention = self.retention;
+        let loaded = self.load(ledger, workload)?;
+        let entry = loaded.slot_of(key).and_then(|slot| loaded.get(slot));
+        Ok(entry
+            .map(|entry| &entry.pair)
+            .filter(|pair| !window::is_forgotten(pair, at, retention)))
+    }
+
+    /// Says whether a contact at `at` is known (rule B2).
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn is_known(
+        &mut self,
+        ledger: &dyn Ledger,
+        workload: WorkloadId,
+        key: &PairKey,
+        at: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        let length = self.window;
+        let pair = self.pair(ledger, workload, key, at)?;
+        Ok(pair.is_some_and(|pair| window::is_known(pair, at, length)))
+    }
+
+    /// Records a contact under a pair (rule B1); returns where the pair stands.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn record(
+        &mut self,
+        ledger: &dyn Ledger,
+        workload: WorkloadId,
+        key: &PairKey,
+        contact: &ContactFacts,
+    ) -> Result<PairPlace, LedgerError> {
+        let retention = self.retention;
+        let loaded = self.load(ledger, workload)?;
+        let mut indexed = None;
+        let slot = match loaded.slot_of(key) {
+            Some(slot) => {
+                let Some(entry) = loaded.change(slot) else {
+                    return Ok(PairPlace { workload, slot });
+                };
+                let mut is_notable = false;
+                if window::is_forgotten(&entry.pair, contact.first, retention) {
+                    entry.pair = blank(contact.first);
+                    is_notable = true;
+                } else {
+                    indexed = Some(entry.pair.last.day());
+                }
+                is_notable |= add(&mut entry.pair, contact);
+                if is_notable {
+                    self.journal(workload, slot);
+                } else {
+                    self.note_unfolded(workload);
+                }
+                slot
+            }
+            None => {
+                let mut pair = blank(contact.first);
+                add(&mut pair, contact);
+                let slot = loaded.add(key.clone(), pair);
+                loaded.change(slot);
+                self.loaded_pairs += 1;
+                self.journal(workload, slot);
+                slot
+            }
+        };
+        self.index(workload, key, indexed, contact.last.day());
+        Ok(PairPlace { workload, slot })
+    }
+
+    /// Adds what a recorded contact carried since (rule B1: it lasts as long as its flow).
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn extend(
+        &mut self,
+        ledger: &dyn Ledger,
+        place: PairPlace,
+        last: Timestamp,
+        octets_out: u64,
+        octets_in: u64,
+    ) -> Result<(), LedgerError> {
+        let loaded = self.load(ledger, place.workload)?;
+        let Some(entry) = loaded.change(place.slot) else {
+            return Ok(());
+        };
+        let pair = &mut entry.pair;
+        let before = pair.last.day();
+        let hash = (stretch(before) < stretch(last.day())).then(|| entry.key.index_hash());
+        pair.last = pair.last.max(last);
+        pair.octets_out = pair.octets_out.saturating_add(octets_out);
+        pair.octets_in = pair.octets_in.saturating_add(octets_in);
+        let is_new_day = pair.days.insert(last.day());
+        if let Some(hash) = hash {
+            let waiting = self.unindexed.entry(hash).or_default();
+            waiting.push((place.workload, last.day().0));
+        }
+        if is_new_day {
+            self.journal(place.workload, place.slot);
+        } else {
+            self.note_unfolded(place.workload);
+        }
+        Ok(())
+    }
+
+    /// Notes what became of a pair's novelty.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn note_novelty(
+        &mut self,
+        ledger: &dyn Ledger,
+        place: PairPlace,
+        novelty: Novelty,
+        alert: AlertId,
+    ) -> Result<(), LedgerError> {
+        let loaded = self.load(ledger, place.workload)?;
+        if let Some(entry) = loaded.change(place.slot) {
+            entry.pair.novelty = novelty;
+            entry.pair.alert = Some(alert);
+            self.journal(place.workload, place.slot);
+        }
+        Ok(())
+    }
+
+    /// Returns who may have a pair with a destination, in order; the pairs themselves decide.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn holders(&self, ledger: &dyn Ledger, key: &PairKey) -> Result<Vec<WorkloadId>, LedgerError> {
+        let hash = key.index_hash();
+        let mut holders = ledger.holders(hash)?;
+        if let Some(waiting) = self.unindexed.get(&hash) {
+            holders.extend(waiting.iter().map(|(workload, _)| *workload));
+        }
+        holders.sort_unstable();
+        holders.dedup();
+        Ok(holders)
+    }
+
+    /// Returns the pairs that this batch's journal row holds.
+    pub fn take_journal(&mut self) -> Vec<PairChange> {
+        let places = std::mem::take(&mut self.journal);
+        let mut changes = Vec::with_capacity(places.len());
+        for place in places {
+            let Some(loaded) = self.workloads.get_mut(&place.workload) else {
+                continue;
+            };
+            let Some(entry) = loaded.change(place.slot) else {
+                continue;
+            };
+            entry.is_journaled = false;
+            changes.push(PairChange {
+                workload: place.workload,
+                stored: StoredPair {
+                    slot: place.slot,
+                    key: entry.key.clone(),
+                    pair: entry.pair.clone(),
+                },
+            });
+        }
+        self.unfolded_changes += changes.len();
+        changes
+    }
+
+    /// Returns pages that take over from journal rows if those have become long, and up to which row they do.
+    pub fn fold(&mut self) -> Folded {
+        if self.unfolded_changes < FOLD_AT {
+            return Folded::default();
+        }
+        self.fold_step(FOLD_STEP)
+    }
+
+    /// Returns pages that take over from journal rows, about `pairs` pairs of them.
+    pub fn fold_step(&mut self, pairs: usize) -> Folded {
+        let mut folded = Folded::default();
+        let mut left = pairs;
+        while left > 0
+            && let Some((_, workload)) = self.unfolded.pop_front()
+        {
+            let Some(loaded) = self.workloads.get_mut(&workload) else {
+                continue;
+            };
+            let pages = loaded.take_pages(workload);
+            left = left.saturating_sub(pages.iter().map(|page| page.pairs.len()).sum());
+            folded.pages.extend(pages);
+        }
+        // Rows of this batch and later ones are needed for what is still in the queue.
+        folded.through = match self.unfolded.front() {
+            Some((row, _)) => row.checked_sub(1),
+            None => Some(self.sequence),
+        };
+        if self.unfolded.is_empty() {
+            self.unfolded_changes = 0;
+        } else {
+            self.unfolded_changes = self.unfolded_changes.saturating_sub(pairs - left);
+        }
+        for (destination, waiting) in self.unindexed.drain() {
+            folded.holders.extend(waiting.into_iter().map(|(workload, day)| Holder {
+                destination,
+                workload,
+                day,
+            }));
+        }
+        folded.holders.sort_unstable();
+        folded.holders.dedup();
+        folded
+    }
+
+    /// Says whether journal rows or memory hold anything that pages do not.
+    #[must_use]
+    pub fn is_folded(&self) -> bool {
+        self.unfolded.is_empty() && self.unindexed.is_empty()
+    }
+
+    /// Forgets the longest unused workloads that the ledger holds whole, until at most `limit` pairs are in memory.
+    pub fn trim(&mut self, limit: usize) {
+        if self.loaded_pairs <= limit {
+            return;
+        }
+        let mut clean: Vec<(u64, WorkloadId)> = self
+            .workloads
+            .iter()
+            .filter(|(_, loaded)| loaded.is_clean() && loaded.used < self.sequence)
+            .map(|(id, loaded)| (loaded.used, *id))
+            .collect();
+        clean.sort_unstable();
+        for (_, id) in clean {
+            if self.loaded_pairs <= limit - limit / 8 {
+                break;
+            }
+            if let Some(loaded) = self.workloads.remove(&id) {
+                self.loaded_pairs -= loaded.len();
+            }
+        }
+    }
+
+    /// Returns every pair of a workload that is not forgotten at `at`.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn pairs(
+        &mut self,
+        ledger: &dyn Ledger,
+        workload: WorkloadId,
+        at: Timestamp,
+    ) -> Result<Vec<(&PairKey, &Pair)>, LedgerError> {
+        let retention = self.retention;
+        let loaded = self.load(ledger, workload)?;
+        let all = loaded.iter().map(|entry| (&entry.key, &entry.pair));
+        Ok(all
+            .filter(|(_, pair)| !window::is_forgotten(pair, at, retention))
+            .collect())
+    }
+
+    fn journal(&mut self, workload: WorkloadId, slot: u32) {
+        self.note_unfolded(workload);
+        if let Some(entry) = self.workloads.get_mut(&workload).and_then(|loaded| loaded.change(slot))
+            && !entry.is_journaled
+        {
+            entry.is_journaled = true;
+            self.journal.push(PairPlace { workload, slot });
+        }
+    }
+
+    fn note_unfolded(&mut self, workload: WorkloadId) {
+        if let Some(loaded) = self.workloads.get_mut(&workload)
+            && loaded.unfolded_since.is_none()
+        {
+            loaded.unfolded_since = Some(self.sequence);
+            self.unfolded.push_back((self.sequence, workload));
+        }
+    }
+
+    fn index(&mut self, workload: WorkloadId, key: &PairKey, indexed: Option<Day>, day: Day) {
+        if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
+            self.unindexed
+                .entry(key.index_hash())
+                .or_default()
+                .push((workload, day.0));
+        }
+    }
+}
+
+const fn stretch(day: Day) -> i32 {
+    day.0.div_euclid(INDEX_STRETCH_DAYS)
+}
+
+/// What folding gave.
+#[derive(Debug, Default)]
+pub struct Folded {
+    /// Pages to write.
+    pub pages: Vec<Page>,
+    /// Index entries to write.
+    pub holders: Vec<Holder>,
+    /// Journal rows up to this one are no longer needed.
+    pub through: Option<u64>,
+}
+
+const fn blank(first: Timestamp) -> Pair {
+    Pair {
+        first,
+        last: first,
+        count: 0,
+        octets_out: 0,
+        octets_in: 0,
+        days: ActiveDays::one(first.day()),
+        ports: Vec::new(),
+        names: Vec::new(),
+        novelty: Novelty::None,
+        alert: None,
+    }
+}
+
+/// Adds a contact; says whether that changed what a restart must not lose: days, ports and names, and the first contact.
+fn add(pair: &mut Pair, contact: &ContactFacts) -> bool {
+    let mut is_notable = pair.count == 0 || contact.first < pair.first;
+    pair.first = pair.first.min(contact.first);
+    pair.last = pair.last.max(contact.last);
+    pair.count = pair.count.saturating_add(1);
+    pair.octets_out = pair.octets_out.saturating_add(contact.octets_out);
+    pair.octets_in = pair.octets_in.saturating_add(contact.octets_in);
+    is_notable |= pair.days.insert(contact.first.day());
+    is_notable |= pair.days.insert(contact.last.day());
+    if !pair.ports.contains(&contact.port) && pair.ports.len() < Pair::PORTS {
+        pair.ports.push(contact.port);
+        is_notable = true;
+    }
+    if let Some(name) = &contact.name
+        && !pair.names.contains(name)
+        && pair.names.len() < Pair::NAMES
+    {
+        pair.names.push(name.clone());
+        is_notable = true;
+    }
+    is_notable
+}
