@@ -1,0 +1,72 @@
+//! What IPv4 and IPv6 have in common once their headers are read.
+
+use crate::model::Address;
+
+/// Protocol numbers of the IANA registry that decoding tells apart.
+pub(super) mod protocol {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ICMP: u8 = 1;
+    pub const IGMP: u8 = 2;
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const GRE: u8 = 47;
+    pub const ESP: u8 = 50;
+    pub const AH: u8 = 51;
+    pub const ICMPV6: u8 = 58;
+    pub const DESTINATION_OPTIONS: u8 = 60;
+    pub const SCTP: u8 = 132;
+}
+
+/// Which piece of its packet an IP header carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// All of it.
+    Whole,
+    /// The first fragment, which holds the layer 4 header.
+    First,
+    /// A later fragment.
+    Later,
+}
+
+impl Piece {
+    /// Returns the piece with this offset and this "more fragments" bit.
+    #[inline]
+    pub(super) const fn new(offset: u16, more: bool) -> Self {
+        match (offset, more) {
+            (0, false) => Self::Whole,
+            (0, true) => Self::First,
+            _ => Self::Later,
+        }
+    }
+}
+
+/// One IP header with its options and extension headers, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ip<'a> {
+    /// The source.
+    pub from: Address,
+    /// The destination, as the fixed header names it.
+    pub to: Address,
+    /// The protocol of the payload.
+    pub protocol: u8,
+    /// Which piece of its packet the payload is.
+    pub piece: Piece,
+    /// Octets of payload by the length fields.
+    pub payload_octets: u32,
+    /// The payload as far as it was captured, without padding.
+    pub payload: &'a [u8],
+}
+
+/// Returns the first `length` octets, or all that were captured of them.
+#[inline]
+pub(super) fn bounded(octets: &[u8], length: usize) -> &[u8] {
+    octets.get(..length).unwrap_or(octets)
+}
+
+/// Returns a number of octets in the width that packets use; frames are far shorter.
+#[inline]
+pub(super) fn octets_of(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

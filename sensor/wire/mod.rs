@@ -1,0 +1,23 @@
+//! Octets to headers: one file a header, pure functions, and [`Malformed`](crate::model::Malformed) as a value.
+//!
+//! [`decode`] walks a frame from its link header through every envelope to the innermost TCP or UDP packet (rules W1,
+//! W2, W4). Nothing here keeps state, reads a clock or logs, and nothing on the way of a packet allocates.
+
+mod decode;
+mod ethernet;
+mod extended;
+mod ip;
+mod ipv4;
+mod ipv6;
+mod null;
+mod sll;
+mod sll2;
+mod tcp;
+mod udp;
+mod vlan;
+mod vxlan;
+
+#[cfg(test)]
+pub(crate) mod build;
+
+pub use decode::{Decoded, Envelopes, Ports, Stop, decode};
