@@ -24,8 +24,11 @@ pub enum Class {
 pub enum Taken {
     /// The packet opened a flow.
     Opened,
-    /// The packet belongs to a flow and showed that this side listens on its port (rule F3).
-    Listening(Side),
+    /// The packet is the first one from the side that did not open the flow.
+    Answered {
+        /// Whether that shows that the side listens on its port (rule F3).
+        listens: bool,
+    },
     /// The packet belongs to a flow.
     Continued,
 }
@@ -165,7 +168,8 @@ impl FlowTable {
                         change = Change::Notable;
                     }
                     let now = flow.shown(side);
-                    let listens = !before.has(Shown::SENT)
+                    let is_answer = !before.has(Shown::SENT);
+                    let listens = is_answer
                         && match key.transport() {
                             Transport::Tcp => now.has(Shown::SYN_ACK),
                             Transport::Udp => flow.opener() != side,
@@ -179,11 +183,7 @@ impl FlowTable {
                     if let Some(due) = due {
                         self.set_timer(due, handle, arrival);
                     }
-                    return if listens {
-                        Taken::Listening(side)
-                    } else {
-                        Taken::Continued
-                    };
+                    return if is_answer { Taken::Answered { listens } } else { Taken::Continued };
                 }
                 let why = match packet.transport() {
                     Transport::Tcp if packet.time.since(flow.last) <= super::TCP_IDLE => FlowEnd::Replaced,
@@ -194,6 +194,13 @@ impl FlowTable {
         }
         self.open(hash, key, side, packet, is_dns, class());
         Taken::Opened
+    }
+
+    /// Says whether a packet belongs to a flow of the table.
+    #[must_use]
+    pub fn knows(&self, packet: &Packet) -> bool {
+        let (key, _) = FlowKey::of(packet);
+        self.find(self.hasher.hash_one(key), &key).is_some()
     }
 
     fn open(&mut self, hash: u64, key: FlowKey, side: Side, packet: &Packet, is_dns: bool, class: Class) {

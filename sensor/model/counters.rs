@@ -33,6 +33,8 @@ counters! {
     Snapped = "snapped",
     /// Frames whose time went back within a stretch and was clamped (rule T1).
     ClockClamped = "clock.clamped",
+    /// Frames more than an hour ahead that no later frame agreed with; they took the clock's time (rule T1).
+    ClockFarAhead = "clock.far_ahead",
     /// Steps back of more than 60 s (rule T1).
     ClockBreaks = "clock.breaks",
     /// Epochs that held a packet.
@@ -71,6 +73,8 @@ counters! {
     FlowsEvicted = "flows.evicted",
     /// Flows whose originator nothing tells (rule F3).
     FlowsUndecided = "flows.undecided",
+    /// Flows with one end outside that are not clearly inbound: the judge looks at them.
+    FlowsCandidates = "flows.candidates",
     /// Flows between two internal hosts.
     FlowsInternal = "flows.internal",
     /// Flows from outside to an internal host.
@@ -227,12 +231,12 @@ mod tests {
         one.count(Counter::Frames);
         one.count_malformed(Layer::Dns);
         let mut two = one.clone();
-        two.count_ignored(Ignored::FarFuture);
+        two.count_ignored(Ignored::TooDeep);
         one.merge(&two);
         let json = one.to_json();
         assert_eq!(json["frames"], 2);
         assert_eq!(json["malformed"]["dns"], 2);
-        assert_eq!(json["ignored"]["far_future"], 1);
+        assert_eq!(json["ignored"]["too_deep"], 1);
         assert_eq!(json["clock"]["breaks"], 0);
     }
 

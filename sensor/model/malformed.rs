@@ -139,13 +139,11 @@ pub enum Ignored {
     Fragment,
     /// Envelopes nested more than eight deep (rule W2).
     TooDeep,
-    /// A time more than an hour ahead that no later frame agreed with (rule T1).
-    FarFuture,
 }
 
 impl Ignored {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::NotIp,
         Self::Icmp,
         Self::Icmpv6,
@@ -156,7 +154,6 @@ impl Ignored {
         Self::OtherProtocol,
         Self::Fragment,
         Self::TooDeep,
-        Self::FarFuture,
     ];
 
     /// Returns the name that counters use.
@@ -173,7 +170,6 @@ impl Ignored {
             Self::OtherProtocol => "other_protocol",
             Self::Fragment => "fragment",
             Self::TooDeep => "too_deep",
-            Self::FarFuture => "far_future",
         }
     }
 }

@@ -1,0 +1,148 @@
+//! Packet time: one clock that never goes back within a stretch, cut into epochs (rule T1).
+
+use crate::model::{Epoch, Span, Timestamp};
+
+/// The length of an epoch: short enough that an alert is not late, long enough that marks cost nothing.
+pub const EPOCH: Span = Span::millis(100);
+/// An epoch ends after so many frames, so that what is reported at its mark stays bounded.
+pub const EPOCH_FRAMES: u32 = 131_072;
+/// A frame further ahead is held until the next one agrees.
+pub const FARTHEST_AHEAD: Span = Span::hours(1);
+/// A step back of more than this is a break.
+pub const FARTHEST_BACK: Span = Span::seconds(60);
+
+/// What the clock says to a frame's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Take the frame at this time; it was clamped if that differs from its own.
+    Take(Timestamp),
+    /// The frame is far ahead: hold it until the next one is there.
+    Hold,
+    /// Time went back: end the stretch with [`Clock::break_to`] first.
+    Break,
+}
+
+/// The clock of one stream of frames.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock {
+    now: Option<Timestamp>,
+    frames: u32,
+    epoch: Epoch,
+}
+
+impl Clock {
+    /// Returns what to do with a frame of this time.
+    #[must_use]
+    pub fn tell(&self, time: Timestamp) -> Told {
+        let Some(now) = self.now else { return Told::Take(time) };
+        let ahead = time.since(now);
+        if ahead > FARTHEST_AHEAD {
+            Told::Hold
+        } else if ahead < Span(-FARTHEST_BACK.0) {
+            Told::Break
+        } else {
+            Told::Take(time.max(now))
+        }
+    }
+
+    /// Says whether a later frame agrees with the time of a held one: it is neither a break after it nor far ahead.
+    #[must_use]
+    pub fn agrees(held: Timestamp, next: Timestamp) -> bool {
+        let ahead = next.since(held);
+        ahead <= FARTHEST_AHEAD && ahead >= Span(-FARTHEST_BACK.0)
+    }
+
+    /// Returns the time of the clock, or `None` before the first frame.
+    #[must_use]
+    pub const fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
+    /// Returns the epoch that ends before a frame taken at `time`, and when it ends, if one does.
+    #[must_use]
+    pub fn ending(&self, time: Timestamp) -> Option<(Epoch, Timestamp)> {
+        let now = self.now?;
+        if step(time) != step(now) {
+            // Skipped steps hold nothing, so the epoch ends where its own step does.
+            return Some((self.epoch, Timestamp((step(now) + 1).saturating_mul(EPOCH.0))));
+        }
+        (self.frames >= EPOCH_FRAMES).then_some((self.epoch, now))
+    }
+
+    /// Moves on to the next epoch.
+    pub const fn next_epoch(&mut self) {
+        self.epoch = self.epoch.next();
+        self.frames = 0;
+    }
+
+    /// Returns the current epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Counts a frame taken at `time`.
+    pub const fn advance(&mut self, time: Timestamp) {
+        self.now = Some(time);
+        self.frames = self.frames.saturating_add(1);
+    }
+
+    /// Starts anew at `time`; returns by how much the clock moved.
+    pub const fn break_to(&mut self, time: Timestamp) -> Span {
+        let by = match self.now {
+            Some(now) => time.since(now),
+            None => Span::ZERO,
+        };
+        self.now = Some(time);
+        by
+    }
+}
+
+const fn step(time: Timestamp) -> i64 {
+    time.0.div_euclid(EPOCH.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp(0).plus(Span::millis(millis))
+    }
+
+    #[test]
+    fn rule_t1_small_steps_back_are_clamped_and_large_ones_break() {
+        let mut clock = Clock::default();
+        clock.advance(at(100_000));
+        assert_eq!(clock.tell(at(99_000)), Told::Take(at(100_000)));
+        assert_eq!(clock.tell(at(40_000)), Told::Take(at(100_000)));
+        assert_eq!(clock.tell(at(39_999)), Told::Break);
+        assert_eq!(clock.break_to(at(0)), Span::millis(-100_000));
+        assert_eq!(clock.tell(at(1)), Told::Take(at(1)));
+    }
+
+    #[test]
+    fn rule_t1_a_frame_far_ahead_is_held() {
+        let mut clock = Clock::default();
+        assert_eq!(clock.tell(at(5)), Told::Take(at(5)));
+        clock.advance(at(5));
+        assert_eq!(clock.tell(at(3_600_005)), Told::Take(at(3_600_005)));
+        assert_eq!(clock.tell(at(3_600_006)), Told::Hold);
+        assert!(Clock::agrees(at(4_000_000), at(4_000_000)));
+        assert!(!Clock::agrees(at(4_000_000), at(6)));
+    }
+
+    #[test]
+    fn an_epoch_ends_with_its_step_or_its_frames() {
+        let mut clock = Clock::default();
+        assert_eq!(clock.ending(at(5)), None);
+        clock.advance(at(5));
+        assert_eq!(clock.ending(at(99)), None);
+        assert_eq!(clock.ending(at(100)), Some((Epoch(0), at(100))));
+        assert_eq!(clock.ending(at(9_000)), Some((Epoch(0), at(100))));
+        for _ in 0..EPOCH_FRAMES {
+            clock.advance(at(6));
+        }
+        assert_eq!(clock.ending(at(6)), Some((Epoch(0), at(6))));
+    }
+}

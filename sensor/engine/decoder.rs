@@ -1,0 +1,273 @@
+//! From frames to packets in their partitions: decoding, segments, sources, packet time and marks.
+
+use hashbrown::HashMap;
+
+use crate::model::{
+    Address, Arrival, Counter, Counters, Frame, Layer4, LinkType, Packet, Policy, Segment, SegmentDetail, SegmentPart,
+    SourceId, Span, Timestamp,
+};
+use crate::wire;
+
+use super::clock::{Clock, Told};
+use super::partition::partition;
+use super::report::{DecodeReport, Ending, Mark};
+
+/// Ports whose responses are shown in records and never count (rule N2): mDNS and LLMNR.
+pub const OFF_PORTS: [u16; 2] = [5353, 5355];
+/// Octets of a TCP payload that are enough to tell whether it is DNS: the length and the header.
+const DNS_OVER_TCP_HEAD: usize = 14;
+/// Sources beyond this many share one number; loss is then told for all of them together.
+const SOURCES: u16 = u16::MAX;
+
+/// Takes what decoding gives.
+pub trait Packets {
+    /// Takes a packet of a partition, with as much of its payload as the partition needs.
+    fn packet(&mut self, partition: usize, packet: &Packet, payload: &[u8]);
+
+    /// Takes a mark, after every packet of its epoch.
+    fn mark(&mut self, mark: Mark, report: DecodeReport);
+}
+
+/// A frame far ahead of the clock, kept until the next one agrees (rule T1).
+#[derive(Debug)]
+struct Held {
+    time: Timestamp,
+    source: SourceId,
+    link: LinkType,
+    arrival: Arrival,
+    octets: Vec<u8>,
+}
+
+/// Decodes the frames of one stream.
+#[derive(Debug)]
+pub struct Decoder {
+    ports: wire::Ports,
+    dns_ports: Vec<u16>,
+    segment_by: Vec<SegmentPart>,
+    shift: Span,
+    clock: Clock,
+    arrival: Arrival,
+    held: Option<Held>,
+    numbered: HashMap<SegmentDetail, Segment, foldhash::fast::RandomState>,
+    sources: HashMap<Address, SourceId, foldhash::fast::RandomState>,
+    next_source: u16,
+    report: DecodeReport,
+}
+
+impl Decoder {
+    /// Returns a decoder that moves every time by `shift`. Capture itself names the first `own_sources` sources.
+    #[must_use]
+    pub fn new(policy: &Policy, shift: Span, own_sources: u16) -> Self {
+        Self {
+            ports: wire::Ports::new(&policy.network.vxlan_ports),
+            dns_ports: policy.network.dns_ports.clone(),
+            segment_by: policy.segment.by.clone(),
+            shift,
+            clock: Clock::default(),
+            arrival: Arrival(0),
+            held: None,
+            numbered: HashMap::default(),
+            sources: HashMap::default(),
+            next_source: own_sources,
+            report: DecodeReport::default(),
+        }
+    }
+
+    /// Takes a frame.
+    pub fn frame(&mut self, frame: Frame<'_>, out: &mut impl Packets) {
+        self.arrival = Arrival(self.arrival.0 + 1);
+        self.report.counters.count(Counter::Frames);
+        self.report.counters.add(Counter::Octets, frame.octets.len() as u64);
+        let frame = Frame {
+            time: frame.time.plus(self.shift),
+            ..frame
+        };
+        self.release(Some(frame.time), out);
+        match self.clock.tell(frame.time) {
+            Told::Take(_) => self.take(frame, self.arrival, out),
+            Told::Hold => {
+                self.held = Some(Held {
+                    time: frame.time,
+                    source: frame.source,
+                    link: frame.link,
+                    arrival: self.arrival,
+                    octets: frame.octets.to_vec(),
+                });
+            }
+            Told::Break => {
+                self.break_to(frame.time, out);
+                self.take(frame, self.arrival, out);
+            }
+        }
+    }
+
+    /// Takes the held frame, if there is one: at its own time if the next frame agrees or none follows, else at the
+    /// clock's.
+    fn release(&mut self, next: Option<Timestamp>, out: &mut impl Packets) {
+        let Some(held) = self.held.take() else { return };
+        let is_agreed = next.is_none_or(|next| Clock::agrees(held.time, next));
+        let time = match self.clock.now() {
+            Some(now) if !is_agreed => {
+                self.report.counters.count(Counter::ClockFarAhead);
+                now
+            }
+            _ => held.time,
+        };
+        let frame = Frame {
+            time,
+            source: held.source,
+            link: held.link,
+            octets: &held.octets,
+        };
+        self.take(frame, held.arrival, out);
+    }
+
+    fn break_to(&mut self, time: Timestamp, out: &mut impl Packets) {
+        self.report.counters.count(Counter::ClockBreaks);
+        let now = self.clock.now().unwrap_or(time);
+        let by = self.clock.break_to(time);
+        self.send_mark(now, Ending::Stretch(by), out);
+    }
+
+    fn take(&mut self, frame: Frame<'_>, arrival: Arrival, out: &mut impl Packets) {
+        let own = frame.time;
+        let time = self.clock.now().map_or(own, |now| own.max(now));
+        if time != own {
+            self.report.counters.count(Counter::ClockClamped);
+        }
+        if let Some((_, end)) = self.clock.ending(time) {
+            self.send_mark(end, Ending::Epoch, out);
+        }
+        if self.clock.now().is_none() {
+            self.report.first_frame = Some(time);
+        }
+        self.clock.advance(time);
+        match wire::decode(frame.link, frame.octets, &self.ports) {
+            Ok(decoded) => self.hand_on(&decoded, time, frame.source, arrival, out),
+            Err(wire::Stop::Malformed(malformed)) => self.report.counters.count_malformed(malformed.layer),
+            Err(wire::Stop::Ignored(reason)) => self.report.counters.count_ignored(reason),
+        }
+    }
+
+    fn hand_on(
+        &mut self,
+        decoded: &wire::Decoded<'_>,
+        time: Timestamp,
+        source: SourceId,
+        arrival: Arrival,
+        out: &mut impl Packets,
+    ) {
+        self.report.counters.count(Counter::Packets);
+        if decoded.is_snapped() {
+            self.report.counters.count(Counter::Snapped);
+        }
+        let source = match decoded.envelopes.mirrored_by {
+            Some(address) => self.source(address),
+            None => source,
+        };
+        let packet = Packet {
+            time,
+            arrival,
+            source,
+            segment: self.segment(&decoded.envelopes),
+            from_mac: decoded.from_mac,
+            from: decoded.from,
+            to: decoded.to,
+            from_port: decoded.from_port,
+            to_port: decoded.to_port,
+            layer4: decoded.layer4,
+            payload_octets: decoded.payload_octets,
+        };
+        out.packet(partition(packet.from, packet.to), &packet, self.needed(decoded));
+    }
+
+    /// Returns the part of the payload that the partition looks at.
+    fn needed<'a>(&self, decoded: &wire::Decoded<'a>) -> &'a [u8] {
+        let is_any = |ports: &[u16]| ports.contains(&decoded.from_port) || ports.contains(&decoded.to_port);
+        match decoded.layer4 {
+            Layer4::Udp if is_any(&self.dns_ports) || is_any(&OFF_PORTS) => decoded.payload,
+            Layer4::Tcp { .. } if !decoded.payload.is_empty() && self.dns_ports.contains(&decoded.to_port) => {
+                decoded.payload.get(..DNS_OVER_TCP_HEAD).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+
+    fn source(&mut self, address: Address) -> SourceId {
+        if let Some(known) = self.sources.get(&address) {
+            return *known;
+        }
+        let source = SourceId(self.next_source);
+        if self.next_source < SOURCES {
+            self.next_source += 1;
+            self.sources.insert(address, source);
+        }
+        source
+    }
+
+    fn segment(&mut self, envelopes: &wire::Envelopes) -> Segment {
+        if let [SegmentPart::Vni] = self.segment_by.as_slice() {
+            return envelopes.vni.map_or(Segment::NONE, Segment::vni);
+        }
+        let has = |part| self.segment_by.contains(&part);
+        let detail = SegmentDetail {
+            name: None,
+            vni: envelopes.vni.filter(|_| has(SegmentPart::Vni)),
+            vlan: envelopes.vlan.filter(|_| has(SegmentPart::Vlan)),
+            key: None,
+            source: envelopes.mirrored_by.filter(|_| has(SegmentPart::Source)),
+        };
+        if detail == SegmentDetail::default() {
+            return Segment::NONE;
+        }
+        if let Some(known) = self.numbered.get(&detail) {
+            return *known;
+        }
+        let number = u32::try_from(self.numbered.len()).unwrap_or(u32::MAX);
+        let segment = Segment::numbered(number);
+        self.numbered.insert(detail.clone(), segment);
+        self.report.segments.push((segment, detail));
+        segment
+    }
+
+    /// Moves the clock on while the link is quiet: `now` is what the time of a frame would be.
+    pub fn idle(&mut self, now: Timestamp, out: &mut impl Packets) {
+        let now = now.plus(self.shift);
+        self.release(Some(now), out);
+        if let Told::Take(time) = self.clock.tell(now)
+            && let Some((_, end)) = self.clock.ending(time)
+        {
+            self.send_mark(end, Ending::Epoch, out);
+            self.clock.advance(time);
+        }
+    }
+
+    /// Adds what capture counted beside the decoder, such as frames that the kernel dropped.
+    pub fn count(&mut self, counter: Counter, n: u64) {
+        self.report.counters.add(counter, n);
+    }
+
+    /// Ends the stream.
+    pub fn finish(&mut self, ending: Ending, out: &mut impl Packets) {
+        self.release(None, out);
+        let now = self.clock.now().unwrap_or_default();
+        self.send_mark(now, ending, out);
+    }
+
+    fn send_mark(&mut self, now: Timestamp, ending: Ending, out: &mut impl Packets) {
+        self.report.counters.count(Counter::Epochs);
+        let mark = Mark {
+            epoch: self.clock.epoch(),
+            now,
+            ending,
+        };
+        self.clock.next_epoch();
+        out.mark(mark, std::mem::take(&mut self.report));
+    }
+
+    /// Returns what was counted and not yet sent with a mark.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.report.counters
+    }
+}

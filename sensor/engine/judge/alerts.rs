@@ -1,0 +1,507 @@
+//! Raising, updating and withdrawing alerts (rules A1 to A3, A5).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::alerting::{Facts, assess, burst_id, links, summary};
+use crate::enrichment::community_id;
+use crate::flow::NOTABLE_OCTETS;
+use crate::model::{
+    Address, Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertId, AlertKind, AlertRecord,
+    AlertState, AlertWorkload, Counter, Durability, LedgerError, Observation, OtherName, PairKey, Reach, Severity,
+    Span, Timestamp, Verdict,
+};
+use crate::names::Candidate;
+
+use super::Judge;
+use super::contacts::Contact;
+use super::decide::{Meaning, NewThing};
+use super::registry::Who;
+
+/// An answer this much later than the contact still withdraws its alert (rule A3).
+pub(super) const LATE_ANSWER: Span = Span::seconds(60);
+/// More other workloads than this are not counted.
+const PREVALENCE_LIMIT: u32 = 1000;
+/// So many other workloads of the group with a destination make its alert one less severe.
+const KNOWN_TO_GROUP: u32 = 3;
+/// How many batches an alert is held in memory at least: more than may be on their way to the disk.
+const HELD_BATCHES: u64 = 256;
+
+/// An address alert that a late answer may still withdraw.
+#[derive(Debug, Clone)]
+pub(super) struct Late {
+    pub id: AlertId,
+    pub contact: Contact,
+    pub who: Who,
+}
+
+/// Alerts that may still change.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    /// Alerts of the last batches, which the ledger may not hold yet.
+    recent: HashMap<AlertId, (u64, AlertRecord)>,
+    order: std::collections::VecDeque<(u64, AlertId)>,
+    late: HashMap<Address, Vec<Late>, foldhash::quality::RandomState>,
+    late_until: BTreeSet<(Timestamp, AlertId, Address)>,
+}
+
+impl Open {
+    fn hold(&mut self, sequence: u64, record: AlertRecord) {
+        let id = record.alert.id;
+        self.recent.insert(id, (sequence, record));
+        self.order.push_back((sequence, id));
+    }
+
+    /// Forgets what the ledger holds by now.
+    pub fn expire(&mut self, sequence: u64, now: Timestamp) {
+        while let Some(&(held, id)) = self.order.front()
+            && held + HELD_BATCHES < sequence
+        {
+            self.order.pop_front();
+            if self.recent.get(&id).is_some_and(|(latest, _)| *latest == held) {
+                self.recent.remove(&id);
+            }
+        }
+        while let Some(&(until, id, address)) = self.late_until.first()
+            && until < now
+        {
+            self.late_until.pop_first();
+            self.forget_late(id, address);
+        }
+    }
+
+    fn watch(&mut self, late: Late) {
+        let address = late.contact.responder.ip;
+        self.late_until.insert((late.contact.first.plus(LATE_ANSWER), late.id, address));
+        self.late.entry(address).or_default().push(late);
+    }
+
+    fn forget_late(&mut self, id: AlertId, address: Address) {
+        if let Some(watched) = self.late.get_mut(&address) {
+            watched.retain(|late| late.id != id);
+            if watched.is_empty() {
+                self.late.remove(&address);
+            }
+        }
+    }
+
+    /// Returns the address alerts that an answer for this address may withdraw.
+    pub fn late_for(&self, address: Address) -> Vec<Late> {
+        self.late.get(&address).cloned().unwrap_or_default()
+    }
+
+    /// Forgets everything that a late answer might have withdrawn: time went back.
+    pub fn clear_late(&mut self) {
+        self.late.clear();
+        self.late_until.clear();
+    }
+}
+
+/// How widely a destination is known.
+struct Spread {
+    others: u32,
+    in_group: u32,
+}
+
+impl Judge {
+    /// Raises an alert, unless its id is stored already (rule A2).
+    #[expect(clippy::too_many_arguments, reason = "an alert is made of all of these, and of nothing else")]
+    pub(super) fn raise(
+        &mut self,
+        id: AlertId,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: &NewThing,
+        until: Timestamp,
+        replaces: Option<AlertId>,
+    ) -> Result<(), LedgerError> {
+        if self.alert_record(id)?.is_some() {
+            self.out.counters.count(Counter::AlertsRepeated);
+            return Ok(());
+        }
+        let chosen: &[Candidate] = match meaning {
+            Meaning::Named { candidates, .. } => candidates,
+            Meaning::Unnamed(_) => &[],
+        };
+        let considered = self.considered(contact, chosen, until);
+        let alert = self.alert(id, contact, who, meaning, new, replaces)?;
+        if new.kind == AlertKind::NewExternalIp && alert.evidence.is_none() {
+            self.open.watch(Late {
+                id,
+                contact: contact.clone(),
+                who,
+            });
+        }
+        self.out.counters.count(Counter::AlertsRaised);
+        self.put_out(AlertRecord {
+            state: AlertState::Raised,
+            alert,
+            considered,
+        });
+        Ok(())
+    }
+
+    fn put_out(&mut self, record: AlertRecord) {
+        self.out.batch.durability = Durability::Synced;
+        self.out.batch.deliver.push(record.alert.clone());
+        self.open.hold(self.out.batch.sequence, record.clone());
+        self.out.batch.alerts.push(record);
+    }
+
+    /// Returns an alert as it stands, committed or not.
+    fn alert_record(&self, id: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
+        match self.open.recent.get(&id) {
+            Some((_, record)) => Ok(Some(record.clone())),
+            None => self.ledger.alert(id),
+        }
+    }
+
+    fn alert(
+        &mut self,
+        id: AlertId,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: &NewThing,
+        replaces: Option<AlertId>,
+    ) -> Result<Alert, LedgerError> {
+        let at = contact.first;
+        let spread = self.spread(who, &new.key, at)?;
+        let before = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?.map(|pair| (pair.first, pair.last));
+        let destinations = self.baseline.destinations(&*self.ledger, who.id)?;
+        let expired_known_domain = self.has_expired_known_domain(who, meaning, at)?;
+        let evidence = meaning.evidence(at);
+        let (domain, tenant, is_untrusted, has_several) = match meaning {
+            Meaning::Named { destination, is_untrusted, has_several, .. } => {
+                (Some(destination.domain.clone()), destination.tenant.clone(), *is_untrusted, *has_several)
+            }
+            Meaning::Unnamed(_) => (None, None, false, false),
+        };
+        let observation = self.observation(contact);
+        let assessment = assess(&Facts {
+            kind: new.kind,
+            outcome: contact.outcome,
+            start: contact.start,
+            octets_out: contact.octets_out,
+            octets_in: contact.octets_in,
+            known_to_group: spread.in_group >= KNOWN_TO_GROUP,
+            expired_known_domain,
+            unexplained: meaning.why_unexplained(),
+            loss: observation.loss,
+            several_names: has_several,
+            untrusted_server: is_untrusted,
+            indicator: false,
+            port: Some(contact.responder.port),
+            transport: Some(contact.transport),
+            domain: domain.as_deref(),
+            is_shared: tenant.is_some(),
+        });
+        let destination = AlertDestination {
+            domain,
+            tenant,
+            name: evidence.as_ref().map(|evidence| evidence.name.clone()),
+            ip: Some(contact.responder.ip),
+            port: Some(contact.responder.port),
+            transport: Some(contact.transport),
+        };
+        let record = self.registry.record(who.id);
+        let rule = who.rule.and_then(|rule| self.rules.rule(rule));
+        let mut alert = Alert {
+            id,
+            revision: 1,
+            kind: new.kind,
+            title: new.kind.title().to_owned(),
+            event: AlertEvent::Raised,
+            ts: at,
+            at: self.out.batch.at,
+            severity: assessment.severity,
+            confidence: assessment.confidence,
+            novelty: if spread.others == 0 { Reach::Deployment } else { Reach::Workload },
+            prevalence: spread.others,
+            workload: AlertWorkload {
+                name: self.workload_name(who, contact.originator.ip),
+                address: Some(contact.originator.ip),
+                group: rule.and_then(|rule| rule.group.clone()),
+                owner: rule.and_then(|rule| rule.owner.clone()),
+                segment: self.text_of(contact.segment),
+                since: record.map(|record| record.since),
+            },
+            links: links(&destination),
+            destination,
+            other_names: other_names(meaning, at),
+            evidence,
+            unexplained: meaning.why_unexplained(),
+            claimed_name: None,
+            flow: AlertFlow {
+                start: contact.start,
+                outcome: contact.outcome,
+                octets_out: contact.octets_out,
+                octets_in: contact.octets_in,
+                duration: contact.last.since(contact.first).as_seconds(),
+                end: contact.end,
+                community_id: Some(community_id(contact.transport, contact.originator, contact.responder)),
+            },
+            baseline: AlertBaseline {
+                window_days: u32::try_from(self.policy.baseline.window.whole_days()).unwrap_or(u32::MAX),
+                first_contact: before.map(|(first, _)| first),
+                last_contact: before.map(|(_, last)| last),
+                workload_since: record.map(|record| record.since),
+                destinations,
+            },
+            observation,
+            attack: assessment.attack.into_iter().map(str::to_owned).collect(),
+            replaces,
+            count: None,
+            summary: String::new(),
+        };
+        alert.summary = summary(&alert);
+        Ok(alert)
+    }
+
+    /// Counts the other workloads that have a destination in the window.
+    fn spread(&mut self, who: Who, key: &PairKey, at: Timestamp) -> Result<Spread, LedgerError> {
+        let group = who.rule.and_then(|rule| self.rules.rule(rule)).and_then(|rule| rule.group.clone());
+        let mut spread = Spread { others: 0, in_group: 0 };
+        for other in self.baseline.holders(&*self.ledger, key)? {
+            if other == who.id || !self.baseline.is_known(&*self.ledger, other, key, at)? {
+                continue;
+            }
+            spread.others += 1;
+            let others = self.registry.record(other).and_then(|record| record.group.as_ref());
+            spread.in_group += u32::from(group.is_some() && others == group.as_ref());
+            if spread.others >= PREVALENCE_LIMIT {
+                break;
+            }
+        }
+        Ok(spread)
+    }
+
+    fn has_expired_known_domain(&mut self, who: Who, meaning: &Meaning, at: Timestamp) -> Result<bool, LedgerError> {
+        let Meaning::Unnamed(no_name) = meaning else { return Ok(false) };
+        let names: Vec<Arc<str>> = no_name.expired.iter().map(|evidence| evidence.name.clone()).collect();
+        for name in names {
+            let key = PairKey::Domain(self.destination(&name).domain);
+            if self.baseline.is_known(&*self.ledger, who.id, &key, at)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn observation(&self, contact: &Contact) -> Observation {
+        Observation {
+            loss: self.loss.share(contact.first),
+            kernel_drops: self.loss.drops(contact.first),
+            one_way: self.facts.shows_no_queries(contact.source),
+            watched: self.facts.watched(contact.source, contact.first).as_seconds(),
+        }
+    }
+
+    /// Updates an alert whose flow passed 10,240 octets, ended, or got through (rule A3).
+    pub(super) fn update_alert(&mut self, id: AlertId, contact: &Contact) -> Result<(), LedgerError> {
+        let Some(mut record) = self.alert_record(id)? else { return Ok(()) };
+        if record.state == AlertState::Withdrawn {
+            return Ok(());
+        }
+        let alert = &mut record.alert;
+        let before = alert.flow.clone();
+        alert.flow.outcome = contact.outcome;
+        alert.flow.octets_out = contact.octets_out;
+        alert.flow.octets_in = contact.octets_in;
+        alert.flow.duration = contact.last.since(contact.first).as_seconds();
+        alert.flow.end = contact.end;
+        let passes = |octets: u64| octets > NOTABLE_OCTETS;
+        let passed = |flow: &AlertFlow| passes(flow.octets_out) || passes(flow.octets_in);
+        if before.outcome.is_attempt() && !contact.outcome.is_attempt() {
+            alert.severity = higher(alert.severity);
+        }
+        if !passed(&before) && passed(&alert.flow) {
+            alert.severity = higher(alert.severity);
+        }
+        alert.event = AlertEvent::Updated;
+        self.revise(record, Counter::AlertsUpdated);
+        Ok(())
+    }
+
+    fn revise(&mut self, mut record: AlertRecord, counter: Counter) {
+        record.alert.revision += 1;
+        record.alert.at = self.out.batch.at;
+        record.alert.summary = summary(&record.alert);
+        self.out.counters.count(counter);
+        self.put_out(record);
+    }
+
+    /// Withdraws an address alert that a late answer explains, and judges its contact by the name (rule A3).
+    pub(super) fn withdraw(&mut self, late: &Late, candidates: Vec<Candidate>) -> Result<(), LedgerError> {
+        let Late { id, contact, who } = late;
+        let until = contact.first.plus(LATE_ANSWER);
+        self.open.forget_late(*id, contact.responder.ip);
+        let Some(mut record) = self.alert_record(*id)? else { return Ok(()) };
+        let meaning = self.meaning(contact, *who, candidates, until)?;
+        let Meaning::Named { destination, .. } = &meaning else { return Ok(()) };
+        record.state = AlertState::Withdrawn;
+        record.alert.event = AlertEvent::Withdrawn;
+        record.alert.evidence = meaning.evidence(contact.first);
+        record.alert.unexplained = None;
+        record.alert.destination.domain = Some(destination.domain.clone());
+        record.alert.destination.tenant = destination.tenant.clone();
+        record.alert.destination.name = record.alert.evidence.as_ref().map(|evidence| evidence.name.clone());
+        self.revise(record, Counter::AlertsWithdrawn);
+        let new = self.named_novelty(contact, *who, &meaning)?;
+        let mut raised = None;
+        if let Some(new) = &new {
+            let fresh = self.alert_id(new.kind, *who, &new.text, contact.first);
+            self.raise(fresh, contact, *who, &meaning, new, until, Some(*id))?;
+            raised = Some(fresh);
+        }
+        self.record_late(contact, *who, &meaning, new.as_ref(), raised)
+    }
+
+    /// Puts out the alerts of bursts that are over (rule A5).
+    pub(super) fn end_bursts(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        for burst in self.budget.ended(now) {
+            let alert = self.burst_alert(&burst);
+            if self.alert_record(alert.id)?.is_none() {
+                self.out.counters.count(Counter::AlertsRaised);
+                self.put_out(AlertRecord {
+                    state: AlertState::Raised,
+                    alert,
+                    considered: Vec::new(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn burst_alert(&mut self, burst: &crate::alerting::EndedBurst) -> Alert {
+        use crate::alerting::BurstScope;
+        let (scope, id, segment, domain) = match burst.scope {
+            BurstScope::Workload(id) => {
+                let key = self.registry.record(id).map(|record| record.key.to_string()).unwrap_or_default();
+                let segment = self.registry.record(id).map_or_else(|| Arc::from("-"), |record| record.segment.clone());
+                (format!("workload {key}"), Some(id), segment, None)
+            }
+            BurstScope::Destination(hash) => {
+                let name = self.burst_names.get(&hash).cloned().unwrap_or_default();
+                (format!("destination {name}"), None, Arc::from("-"), Some(name))
+            }
+        };
+        let record = id.and_then(|id| self.registry.record(id));
+        let name = match record.map(|record| &record.key) {
+            Some(crate::model::WorkloadKey::Named(name)) => name.to_string(),
+            Some(crate::model::WorkloadKey::Address(_, address)) => address.to_string(),
+            None => "several".to_owned(),
+        };
+        let address = match record.map(|record| &record.key) {
+            Some(crate::model::WorkloadKey::Address(_, address)) => Some(*address),
+            _ => None,
+        };
+        let ip = domain.as_ref().and_then(|text| text.parse::<std::net::IpAddr>().ok());
+        let ts = Timestamp(burst.minute.saturating_mul(60 * crate::model::SECOND));
+        let destination = AlertDestination {
+            domain: domain.filter(|_| ip.is_none()).map(Arc::from),
+            tenant: None,
+            name: None,
+            ip: ip.map(Address::from),
+            port: None,
+            transport: None,
+        };
+        let mut alert = Alert {
+            id: burst_id(&scope, burst.minute),
+            revision: 1,
+            kind: AlertKind::Burst,
+            title: AlertKind::Burst.title().to_owned(),
+            event: AlertEvent::Raised,
+            ts,
+            at: self.out.batch.at,
+            severity: Severity::High,
+            confidence: crate::alerting::FULL,
+            novelty: Reach::Workload,
+            prevalence: 0,
+            workload: AlertWorkload {
+                name,
+                address,
+                group: record.and_then(|record| record.group.clone()),
+                owner: None,
+                segment,
+                since: record.map(|record| record.since),
+            },
+            links: links(&destination),
+            destination,
+            evidence: None,
+            unexplained: None,
+            other_names: Vec::new(),
+            claimed_name: None,
+            flow: AlertFlow {
+                start: crate::model::FlowStart::Syn,
+                outcome: crate::model::Outcome::Established,
+                octets_out: 0,
+                octets_in: 0,
+                duration: 0.0,
+                end: None,
+                community_id: None,
+            },
+            baseline: AlertBaseline {
+                window_days: u32::try_from(self.policy.baseline.window.whole_days()).unwrap_or(u32::MAX),
+                first_contact: None,
+                last_contact: None,
+                workload_since: record.map(|record| record.since),
+                destinations: 0,
+            },
+            observation: Observation::default(),
+            attack: vec!["T1568".to_owned()],
+            replaces: None,
+            count: Some(burst.count),
+            summary: String::new(),
+        };
+        alert.summary = summary(&alert);
+        alert
+    }
+
+    /// Records what a late answer showed: the address pair stands already, the name's pairs do not.
+    fn record_late(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: Option<&NewThing>,
+        alert: Option<AlertId>,
+    ) -> Result<(), LedgerError> {
+        let verdict = if alert.is_some() { Verdict::New } else { Verdict::Known };
+        let places = self.record_names(contact, who, meaning, new, verdict, alert)?;
+        if let Some(judged) = self.contacts.judged.get_mut(&contact.flow) {
+            judged.places.extend(places);
+            judged.sequel = alert.map_or(super::contacts::Sequel::Nothing, super::contacts::Sequel::Alert);
+        }
+        Ok(())
+    }
+}
+
+/// Names that were given for the address and are not the one judged, newest first.
+fn other_names(meaning: &Meaning, at: Timestamp) -> Vec<OtherName> {
+    match meaning {
+        Meaning::Unnamed(no_name) => no_name.other_names.clone(),
+        Meaning::Named { candidates, .. } => {
+            let judged = candidates.first().map(|first| first.evidence.name.clone());
+            let others = candidates.iter().skip(1).filter(|other| Some(&other.evidence.name) != judged.as_ref());
+            let others = others.map(|other| OtherName {
+                name: other.evidence.name.clone(),
+                client: other.evidence.client,
+                ts: other.answered(at),
+            });
+            others.take(16).collect()
+        }
+    }
+}
+
+const fn higher(severity: Severity) -> Severity {
+    match severity {
+        Severity::Info => Severity::Low,
+        Severity::Low => Severity::Medium,
+        Severity::Medium => Severity::High,
+        Severity::High | Severity::Critical => Severity::Critical,
+    }
+}

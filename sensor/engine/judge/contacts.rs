@@ -1,0 +1,199 @@
+//! Contacts that wait to be judged, and judged ones whose flow is open.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::baseline::PairPlace;
+use crate::flow::{FlowUpdate, Shown, Side};
+use crate::model::{
+    Address, AlertId, Arrival, Endpoint, FlowEnd, FlowStart, MacAddress, Outcome, PendingContact, Segment, SourceId,
+    Timestamp, Transport,
+};
+
+/// A contact, oriented.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Contact {
+    pub flow: Arrival,
+    pub segment: Segment,
+    pub source: SourceId,
+    pub transport: Transport,
+    pub side: Side,
+    pub originator: Endpoint,
+    pub responder: Endpoint,
+    pub mac: Option<MacAddress>,
+    pub start: FlowStart,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub outcome: Outcome,
+    pub octets_out: u64,
+    pub octets_in: u64,
+    pub end: Option<FlowEnd>,
+    /// Whether the originator has sent something other than a reset (rule F3).
+    pub has_spoken: bool,
+    /// Whether the originator's payload is DNS (rule S3).
+    pub holds_dns: bool,
+}
+
+impl Contact {
+    /// Returns the contact that a flow is if `side` opened it.
+    pub fn new(update: &FlowUpdate, side: Side, start: FlowStart) -> Self {
+        let (own, others) = (update.sides.of(side), update.sides.of(side.other()));
+        Self {
+            flow: update.flow,
+            segment: update.key.segment(),
+            source: update.source,
+            transport: update.key.transport(),
+            side,
+            originator: update.key.endpoint(side),
+            responder: update.key.endpoint(side.other()),
+            mac: own.mac,
+            start,
+            first: update.first,
+            last: update.last,
+            outcome: update.outcome(side),
+            octets_out: own.octets,
+            octets_in: others.octets,
+            end: update.end,
+            has_spoken: own.shown.has(Shown::SPOKE),
+            holds_dns: own.shown.has(Shown::DNS),
+        }
+    }
+
+    /// Returns the contact as the ledger keeps it.
+    pub fn to_pending(&self, segment: std::sync::Arc<str>) -> PendingContact {
+        PendingContact {
+            arrival: self.flow,
+            ts: self.first,
+            last: self.last,
+            transport: self.transport,
+            originator: self.originator,
+            responder: self.responder,
+            mac: self.mac.map(|mac| mac.0),
+            segment,
+            start: self.start,
+            outcome: self.outcome,
+            octets_out: self.octets_out,
+            octets_in: self.octets_in,
+            end: self.end,
+        }
+    }
+
+    /// Returns a contact that the ledger kept, under a new number.
+    pub fn from_pending(pending: &PendingContact, flow: Arrival, segment: Segment) -> Self {
+        Self {
+            flow,
+            segment,
+            source: SourceId::default(),
+            transport: pending.transport,
+            side: Side::Low,
+            originator: pending.originator,
+            responder: pending.responder,
+            mac: pending.mac.map(MacAddress),
+            start: pending.start,
+            first: pending.ts,
+            last: pending.last,
+            outcome: pending.outcome,
+            octets_out: pending.octets_out,
+            octets_in: pending.octets_in,
+            end: pending.end,
+            has_spoken: true,
+            holds_dns: false,
+        }
+    }
+}
+
+/// A judged contact whose flow is open.
+#[derive(Debug, Clone)]
+pub(super) struct Judged {
+    pub side: Side,
+    pub places: SmallVec<[PairPlace; 3]>,
+    pub last: Timestamp,
+    pub octets_out: u64,
+    pub octets_in: u64,
+    pub sequel: Sequel,
+}
+
+/// What a judged contact may still lead to.
+#[derive(Debug, Clone)]
+pub(super) enum Sequel {
+    /// Nothing but more octets.
+    Nothing,
+    /// Updates of this alert.
+    Alert(AlertId),
+    /// It was an attempt; if it gets through it is recorded then, and its alert updated (rule B3).
+    Attempt(Box<Contact>, Option<AlertId>),
+}
+
+/// Contacts that wait and contacts that are open.
+#[derive(Debug, Default)]
+pub(super) struct Contacts {
+    waiting: HashMap<Arrival, Contact, foldhash::fast::RandomState>,
+    deadlines: BTreeSet<(Timestamp, Arrival)>,
+    by_address: HashMap<Address, SmallVec<[Arrival; 2]>, foldhash::quality::RandomState>,
+    pub judged: HashMap<Arrival, Judged, foldhash::fast::RandomState>,
+}
+
+impl Contacts {
+    /// Lets a contact wait; without a deadline it waits for its originator to speak.
+    pub fn wait(&mut self, contact: Contact, deadline: Option<Timestamp>) {
+        if let Some(deadline) = deadline {
+            self.deadlines.insert((deadline, contact.flow));
+        }
+        self.by_address.entry(contact.responder.ip).or_default().push(contact.flow);
+        self.waiting.insert(contact.flow, contact);
+    }
+
+    /// Gives a waiting contact a deadline.
+    pub fn set_deadline(&mut self, flow: Arrival, deadline: Timestamp) {
+        self.deadlines.insert((deadline, flow));
+    }
+
+    /// Returns a waiting contact.
+    pub fn waiting(&self, flow: Arrival) -> Option<&Contact> {
+        self.waiting.get(&flow)
+    }
+
+    /// Returns a waiting contact, to change it.
+    pub fn waiting_mut(&mut self, flow: Arrival) -> Option<&mut Contact> {
+        self.waiting.get_mut(&flow)
+    }
+
+    /// Takes a contact that waits no longer.
+    pub fn take(&mut self, flow: Arrival, deadline: Timestamp) -> Option<Contact> {
+        let contact = self.waiting.remove(&flow)?;
+        self.deadlines.remove(&(deadline, flow));
+        if let Some(flows) = self.by_address.get_mut(&contact.responder.ip) {
+            flows.retain(|other| *other != flow);
+            if flows.is_empty() {
+                self.by_address.remove(&contact.responder.ip);
+            }
+        }
+        Some(contact)
+    }
+
+    /// Returns the contacts that wait for a name of this address.
+    pub fn waiting_for(&self, address: Address) -> &[Arrival] {
+        self.by_address.get(&address).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// Takes the deadlines that have passed.
+    pub fn take_due(&mut self, now: Timestamp) -> Vec<Arrival> {
+        let mut due = Vec::new();
+        while let Some(&(deadline, flow)) = self.deadlines.first()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            due.push(flow);
+        }
+        due
+    }
+
+    /// Returns every waiting contact's number, in order.
+    pub fn all_waiting(&self) -> Vec<Arrival> {
+        let mut all: Vec<Arrival> = self.waiting.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+}

@@ -1,0 +1,461 @@
+//! The verdict on one contact: what it is called, whether that is new, and what is recorded (rules B1 to B4, D3, N4).
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::alerting::Admit;
+use crate::baseline::{ContactFacts, PairPlace};
+use crate::destination::Destination;
+use crate::model::{
+    AlertEvidence, AlertId, AlertKind, BaselineMode, ContactDestination, ContactRecord, Counter, LedgerError,
+    Novelty, PairKey, Record, Scope, Span, Timestamp, Unexplained, Verdict,
+};
+use crate::names::Candidate;
+
+use super::Judge;
+use super::contacts::{Contact, Judged, Sequel};
+use super::naming::NoName;
+use super::registry::{Learning, Who};
+
+/// Another name that the client was given for the address is looked at if it is no older than this (rule N4).
+const SEVERAL_NAMES_WITHIN: Span = Span::seconds(60);
+/// A server that was in the client's baseline for this long is trusted (rule N4).
+const TRUSTED_AFTER: Span = Span::days(1);
+
+/// What a contact is with.
+#[derive(Debug, Clone)]
+pub(super) enum Meaning {
+    /// A name explains it.
+    Named {
+        candidates: Vec<Candidate>,
+        destination: Destination,
+        /// Another name of a known domain stands behind the one judged.
+        has_several: bool,
+        is_untrusted: bool,
+    },
+    /// Nothing does.
+    Unnamed(NoName),
+}
+
+impl Meaning {
+    pub fn evidence(&self, at: Timestamp) -> Option<AlertEvidence> {
+        let Self::Named { candidates, .. } = self else { return None };
+        let candidate = candidates.first()?;
+        let evidence = &candidate.evidence;
+        Some(AlertEvidence {
+            kind: evidence.kind,
+            scope: candidate.scope,
+            name: evidence.name.clone(),
+            client: evidence.client,
+            server: evidence.server,
+            ts: candidate.answered(at),
+            ttl: evidence.ttl,
+            chain: evidence.chain.to_vec(),
+        })
+    }
+
+    pub fn why_unexplained(&self) -> Option<Unexplained> {
+        match self {
+            Self::Named { .. } => None,
+            Self::Unnamed(no_name) => Some(no_name.why),
+        }
+    }
+}
+
+/// What is new about a contact.
+#[derive(Debug, Clone)]
+pub(super) struct NewThing {
+    pub kind: AlertKind,
+    pub key: PairKey,
+    /// The destination in the alert's id.
+    pub text: String,
+}
+
+impl Judge {
+    /// Judges a contact that waits no longer.
+    pub(super) fn judge(
+        &mut self,
+        contact: Contact,
+        who: Who,
+        candidates: Vec<Candidate>,
+        until: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.out.counters.count(Counter::Contacts);
+        if self.is_resolving(&contact) {
+            let meaning = self.meaning(&contact, who, candidates, until)?;
+            self.write_contact(&contact, who, &meaning, Verdict::Resolver);
+            return Ok(());
+        }
+        let meaning = self.meaning(&contact, who, candidates, until)?;
+        if let Meaning::Named { candidates, .. } = &meaning
+            && let Some(first) = candidates.first()
+        {
+            let segment = if first.scope == Scope::Resolver { self.segment_of_resolver(first) } else { contact.segment };
+            self.renewals.renew(segment, &first.evidence, contact.first);
+        }
+        let new = self.novelty(&contact, who, &meaning)?;
+        if contact.outcome.is_attempt() {
+            return self.judge_attempt(contact, who, meaning, new, until);
+        }
+        let (verdict, alert) = match &new {
+            None => (Verdict::Known, None),
+            Some(new) => self.decide(&contact, who, &meaning, new, until)?,
+        };
+        let places = self.record(&contact, who, &meaning, new.as_ref(), verdict, alert)?;
+        self.write_contact(&contact, who, &meaning, verdict);
+        self.follow(&contact, places, alert.filter(|_| verdict == Verdict::New).map_or(Sequel::Nothing, Sequel::Alert));
+        Ok(())
+    }
+
+    /// Judges an attempt: it raises its alert once a window and silences nothing (rule B3).
+    fn judge_attempt(
+        &mut self,
+        contact: Contact,
+        who: Who,
+        meaning: Meaning,
+        new: Option<NewThing>,
+        until: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let Some(new) = new else {
+            self.write_contact(&contact, who, &meaning, Verdict::Known);
+            self.follow(&contact, SmallVec::new(), Sequel::Attempt(Box::new(contact.clone()), None));
+            return Ok(());
+        };
+        let at = contact.first;
+        // The same destination got through while this one waited: the two are one (rule B3).
+        let retried = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
+        if retried.is_some_and(|pair| pair.first >= at && pair.first <= until) {
+            self.write_contact(&contact, who, &meaning, Verdict::Known);
+            return Ok(());
+        }
+        let key = new.key.attempted();
+        let is_repeat = self.baseline.is_known(&*self.ledger, who.id, &key, at)?;
+        let (verdict, alert) = if is_repeat {
+            (Verdict::Attempt, None)
+        } else {
+            let (verdict, alert) = self.decide(&contact, who, &meaning, &new, until)?;
+            (if verdict == Verdict::New { Verdict::Attempt } else { verdict }, alert)
+        };
+        let place = self.baseline.record(&*self.ledger, who.id, &key, &facts_of(&contact, &meaning))?;
+        if let Some(alert) = alert {
+            self.note_novelty(place, verdict, alert)?;
+        }
+        self.write_contact(&contact, who, &meaning, verdict);
+        let raised = alert.filter(|_| verdict == Verdict::Attempt);
+        let mut places = SmallVec::new();
+        places.push(place);
+        self.follow(&contact, places, Sequel::Attempt(Box::new(contact.clone()), raised));
+        Ok(())
+    }
+
+    /// Keeps what a judged contact's flow may still lead to, unless it has ended.
+    pub(super) fn follow(&mut self, contact: &Contact, places: SmallVec<[PairPlace; 3]>, sequel: Sequel) {
+        if contact.end.is_some() {
+            return;
+        }
+        self.contacts.judged.insert(
+            contact.flow,
+            Judged {
+                side: contact.side,
+                places,
+                last: contact.last,
+                octets_out: contact.octets_out,
+                octets_in: contact.octets_in,
+                sequel,
+            },
+        );
+    }
+
+    /// Says whether a contact is a resolver at its trade (rule S3).
+    fn is_resolving(&self, contact: &Contact) -> bool {
+        if !contact.holds_dns || !self.policy.network.dns_ports.contains(&contact.responder.port) {
+            return false;
+        }
+        let host = (contact.segment, contact.originator.ip);
+        self.facts.is_resolver(host)
+            || self.facts.is_iterator(host)
+            || self.policy.names.resolvers.contains(&contact.originator.ip)
+    }
+
+    /// Says what a contact is with (rule N4).
+    pub(super) fn meaning(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        mut candidates: Vec<Candidate>,
+        until: Timestamp,
+    ) -> Result<Meaning, LedgerError> {
+        let at = contact.first;
+        let Some(first) = candidates.first() else {
+            return Ok(Meaning::Unnamed(self.no_name(contact, until)));
+        };
+        let mut destination = self.destination(&first.evidence.name);
+        let mut has_several = false;
+        if candidates.len() > 1 && self.is_known_domain(who, &destination, at)? {
+            let client = first.evidence.client;
+            for n in 1..candidates.len() {
+                let Some(other) = candidates.get(n) else { break };
+                let answered = other.answered(at);
+                if other.evidence.client != client || answered > at || at.since(answered) > SEVERAL_NAMES_WITHIN {
+                    continue;
+                }
+                let name = other.evidence.name.clone();
+                let other = self.destination(&name);
+                if other.domain != destination.domain && !self.is_known_domain(who, &other, at)? {
+                    destination = other;
+                    has_several = true;
+                    candidates.swap(0, n);
+                    break;
+                }
+            }
+        }
+        let is_untrusted = match candidates.first() {
+            Some(first) => self.is_untrusted(who, first, at)?,
+            None => false,
+        };
+        Ok(Meaning::Named {
+            candidates,
+            destination,
+            has_several,
+            is_untrusted,
+        })
+    }
+
+    fn is_known_domain(&mut self, who: Who, destination: &Destination, at: Timestamp) -> Result<bool, LedgerError> {
+        let key = PairKey::Domain(destination.domain.clone());
+        self.baseline.is_known(&*self.ledger, who.id, &key, at)
+    }
+
+    /// Says whether evidence came from an external server that nobody vouches for (rule N4).
+    fn is_untrusted(&mut self, who: Who, candidate: &Candidate, at: Timestamp) -> Result<bool, LedgerError> {
+        let server = candidate.evidence.server;
+        if candidate.scope == Scope::Resolver
+            || self.is_internal(server)
+            || self.policy.names.trusted_servers.contains(&server)
+        {
+            return Ok(false);
+        }
+        let pair = self.baseline.pair(&*self.ledger, who.id, &PairKey::Address(server), at)?;
+        Ok(pair.is_none_or(|pair| at.since(pair.first) < TRUSTED_AFTER))
+    }
+
+    /// Says what is new about a contact, if anything is (rules B2, D3, N4).
+    fn novelty(&mut self, contact: &Contact, who: Who, meaning: &Meaning) -> Result<Option<NewThing>, LedgerError> {
+        let at = contact.first;
+        let address = NewThing {
+            kind: AlertKind::NewExternalIp,
+            key: PairKey::Address(contact.responder.ip),
+            text: contact.responder.ip.to_string(),
+        };
+        let new = match meaning {
+            Meaning::Unnamed(_) => address,
+            Meaning::Named { destination, is_untrusted, .. } => {
+                let domain = PairKey::Domain(destination.domain.clone());
+                if !self.is_known(who, &domain, at)? {
+                    return Ok(Some(NewThing {
+                        kind: AlertKind::NewExternalDomain,
+                        text: destination.domain.to_string(),
+                        key: domain,
+                    }));
+                }
+                if let Some(tenant) = &destination.tenant {
+                    let key = PairKey::Tenant(tenant.clone());
+                    if !self.is_known(who, &key, at)? {
+                        return Ok(Some(NewThing {
+                            kind: AlertKind::NewTenant,
+                            text: tenant.to_string(),
+                            key,
+                        }));
+                    }
+                }
+                if !is_untrusted {
+                    return Ok(None);
+                }
+                address
+            }
+        };
+        Ok(if self.is_known(who, &new.key, at)? { None } else { Some(new) })
+    }
+
+    /// Says whether a pair is known to a workload, by itself or from the group that it started from (rules B2, B4).
+    fn is_known(&mut self, who: Who, key: &PairKey, at: Timestamp) -> Result<bool, LedgerError> {
+        if self.baseline.is_known(&*self.ledger, who.id, key, at)? {
+            return Ok(true);
+        }
+        let Some(record) = self.registry.record(who.id) else { return Ok(false) };
+        let since = record.since;
+        let Some(group) = record.group.clone() else { return Ok(false) };
+        if at.since(since) > self.policy.baseline.window {
+            return Ok(false);
+        }
+        for member in self.baseline.holders(&*self.ledger, key)? {
+            let is_member = self.registry.record(member).is_some_and(|other| {
+                // Only who was there before: members that start together learn for themselves.
+                other.group.as_ref() == Some(&group) && other.since < since
+            });
+            if is_member && member != who.id && self.was_known(member, key, since)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says whether a workload knew a destination before `at`.
+    fn was_known(
+        &mut self,
+        workload: crate::model::WorkloadId,
+        key: &PairKey,
+        at: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        let window = self.policy.baseline.window;
+        let pair = self.baseline.pair(&*self.ledger, workload, key, at)?;
+        Ok(pair.is_some_and(|pair| pair.first < at && crate::baseline::is_known(pair, at, window)))
+    }
+
+    /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert if that is the decision.
+    fn decide(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: &NewThing,
+        until: Timestamp,
+    ) -> Result<(Verdict, Option<AlertId>), LedgerError> {
+        let id = self.alert_id(new.kind, who, &new.text, contact.first);
+        if self.policy.baseline.mode == BaselineMode::LearnOnly {
+            return Ok((Verdict::Learned, Some(id)));
+        }
+        let segment = self.text_of(contact.segment);
+        match self.registry.learning(who.id, &segment, contact.first) {
+            Learning::Segment => return Ok((Verdict::Learned, Some(id))),
+            Learning::Workload if self.is_known_in_segment(who, &new.key, &segment, contact.first)? => {
+                return Ok((Verdict::Learned, Some(id)));
+            }
+            Learning::Workload | Learning::Over => {}
+        }
+        if let Admit::Burst { .. } = self.budget.admit(who.id, new.key.index_hash(), contact.first) {
+            return Ok((Verdict::Burst, Some(id)));
+        }
+        self.raise(id, contact, who, meaning, new, until, None)?;
+        Ok((Verdict::New, Some(id)))
+    }
+
+    fn is_known_in_segment(
+        &mut self,
+        who: Who,
+        key: &PairKey,
+        segment: &Arc<str>,
+        at: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        for other in self.baseline.holders(&*self.ledger, key)? {
+            let is_here = self.registry.record(other).is_some_and(|record| record.segment == *segment);
+            if other != who.id && is_here && self.baseline.is_known(&*self.ledger, other, key, at)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Records a contact under its domain, its tenant and its address (rule B1).
+    pub(super) fn record(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: Option<&NewThing>,
+        verdict: Verdict,
+        alert: Option<AlertId>,
+    ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
+        let facts = facts_of(contact, meaning);
+        let mut places = SmallVec::new();
+        let mut keys: SmallVec<[PairKey; 3]> = SmallVec::new();
+        if let Meaning::Named { destination, .. } = meaning {
+            keys.push(PairKey::Domain(destination.domain.clone()));
+            keys.extend(destination.tenant.clone().map(PairKey::Tenant));
+        }
+        keys.push(PairKey::Address(contact.responder.ip));
+        for key in keys {
+            let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
+            if let (Some(new), Some(alert)) = (new, alert)
+                && new.key == key
+            {
+                self.note_novelty(place, verdict, alert)?;
+            }
+            places.push(place);
+        }
+        Ok(places)
+    }
+
+    fn note_novelty(&mut self, place: PairPlace, verdict: Verdict, alert: AlertId) -> Result<(), LedgerError> {
+        let novelty = match verdict {
+            Verdict::New | Verdict::Attempt => Novelty::Raised,
+            Verdict::Learned => Novelty::Learned,
+            Verdict::Burst => Novelty::Burst,
+            Verdict::Suppressed => Novelty::Suppressed,
+            Verdict::Known | Verdict::Resolver => Novelty::None,
+        };
+        self.baseline.note_novelty(&*self.ledger, place, novelty, alert)
+    }
+
+    /// Counts a verdict and writes the contact's record.
+    pub(super) fn write_contact(&mut self, contact: &Contact, who: Who, meaning: &Meaning, verdict: Verdict) {
+        let counters = &mut self.out.counters;
+        counters.count(match verdict {
+            Verdict::Known | Verdict::Suppressed => Counter::ContactsKnown,
+            Verdict::New => Counter::ContactsNew,
+            Verdict::Learned => Counter::ContactsLearned,
+            Verdict::Attempt => Counter::ContactsAttempt,
+            Verdict::Resolver => Counter::ContactsResolver,
+            Verdict::Burst => Counter::ContactsBurst,
+        });
+        if meaning.why_unexplained().is_some() {
+            counters.count(Counter::ContactsUnexplained);
+        }
+        if self.records == super::super::worker::Records::NotWanted {
+            return;
+        }
+        let evidence = meaning.evidence(contact.first);
+        let (domain, tenant) = match meaning {
+            Meaning::Named { destination, .. } => (Some(destination.domain.clone()), destination.tenant.clone()),
+            Meaning::Unnamed(_) => (None, None),
+        };
+        let record = ContactRecord {
+            ts: contact.first,
+            frame: contact.flow,
+            transport: contact.transport,
+            originator: contact.originator,
+            responder: contact.responder,
+            segment: self.text_of(contact.segment),
+            workload: self.workload_name(who, contact.originator.ip),
+            name: evidence.as_ref().map(|evidence| evidence.name.clone()),
+            evidence,
+            destination: ContactDestination {
+                domain,
+                tenant,
+                ip: contact.responder.ip,
+            },
+            verdict,
+            unexplained: meaning.why_unexplained(),
+        };
+        self.out.records.push(Record::Contact(record));
+    }
+}
+
+/// Returns what a contact adds to its pairs.
+pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
+    let name = match meaning {
+        Meaning::Named { candidates, .. } => {
+            candidates.first().map(|first| (first.evidence.name.clone(), first.evidence.server))
+        }
+        Meaning::Unnamed(_) => None,
+    };
+    ContactFacts {
+        first: contact.first,
+        last: contact.last,
+        octets_out: contact.octets_out,
+        octets_in: contact.octets_in,
+        port: contact.responder.port,
+        name,
+    }
+}

@@ -1,0 +1,463 @@
+//! One epoch, from reports to a batch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
+
+use crate::flow::{FlowUpdate, NOTABLE_OCTETS};
+use crate::model::{
+    Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, FlowEnd, FlowStart, LedgerError, NameRecord,
+    ResolverState, Segment, Span, Timestamp, Transport, Verdict,
+};
+use crate::names::Saving;
+
+use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
+use super::alerts::LATE_ANSWER;
+use super::contacts::{Contact, Judged, Sequel};
+use super::decide::Meaning;
+use super::facts::Host;
+use super::originator::originator;
+use super::registry::Learnt;
+use super::{Judge, Outcome};
+
+/// How often in packet time tables are swept for what is too old.
+const SWEEP: Span = Span::minutes(10);
+/// Above this share of a segment's flows with both ends outside, a prefix seems to be missing (rule S1).
+const OUTSIDE_SHARE: u64 = 100;
+/// Fewer flows of a segment say nothing.
+const OUTSIDE_LEAST: u64 = 1000;
+/// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
+const ENCRYPTED_DNS_PORT: u16 = 853;
+
+/// Flows of a segment with both ends outside.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    opened: u64,
+    outside: u64,
+    prefixes: HashMap<ipnet::IpNet, u64>,
+    is_told: bool,
+}
+
+/// How a contact comes to be considered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// It may wait on.
+    MayWait,
+    /// Its time is over.
+    IsOver,
+}
+
+impl Judge {
+    /// Takes an epoch's reports and decides what can be decided.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn epoch(&mut self, mark: &Mark, decoded: DecodeReport, reports: Vec<Report>) -> Result<Outcome, LedgerError> {
+        self.begin(mark, &decoded)?;
+        let mut all = Report::default();
+        for report in reports {
+            join(&mut all, report);
+        }
+        self.out.counters.merge(&all.counters);
+        self.take_facts(&mut all, mark.now);
+        let answered = self.take_answers(all.answers, all.answered, all.save);
+        let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
+        all.candidates.sort_unstable_by_key(|update| update.flow);
+        let mut due = BTreeSet::new();
+        for update in &all.candidates {
+            self.take_update(update, &mut due)?;
+        }
+        self.withdraw_explained(&answered)?;
+        for address in &answered {
+            due.extend(self.contacts.waiting_for(*address));
+        }
+        for flow in due {
+            self.consider(flow, mark.now, Patience::MayWait)?;
+        }
+        let over = match mark.ending {
+            Ending::Input | Ending::Stretch(_) => self.contacts.all_waiting(),
+            Ending::Epoch | Ending::Run => self.contacts.take_due(mark.now),
+        };
+        for flow in over {
+            self.consider(flow, mark.now, Patience::IsOver)?;
+        }
+        let ended = all.ended.iter().chain(all.candidates.iter().filter(|update| update.end.is_some() || is_last));
+        let mut ended: Vec<FlowUpdate> = ended.copied().collect();
+        ended.sort_unstable_by_key(|update| update.flow);
+        for update in &ended {
+            self.write_flow(update);
+        }
+        for update in ended {
+            self.contacts.forget(update.flow);
+        }
+        self.end_bursts(if is_last { Timestamp(i64::MAX) } else { mark.now })?;
+        self.tell_learnt(mark.now);
+        self.sweep(mark.now);
+        if let Ending::Stretch(by) = mark.ending {
+            self.shift(by, mark.now);
+        }
+        Ok(self.end(mark.now))
+    }
+
+    fn begin(&mut self, mark: &Mark, decoded: &DecodeReport) -> Result<(), LedgerError> {
+        self.baseline.begin(self.next_sequence);
+        self.out.batch.at = mark.now;
+        self.out.counters.merge(&decoded.counters);
+        if let Some(first) = decoded.first_frame {
+            self.load_names(first)?;
+        }
+        for (segment, detail) in &decoded.segments {
+            self.texts.add(*segment, detail);
+            for record in self.parked.remove(&self.texts.text(*segment)).unwrap_or_default() {
+                self.names.write(*segment, record.address, record.evidence);
+            }
+        }
+        let lost = decoded.counters.get(Counter::KernelDrops) + decoded.counters.get(Counter::QueueDrops);
+        self.loss.add(mark.now, decoded.counters.get(Counter::Frames), lost);
+        if lost > 0 {
+            self.facts.note_loss(mark.now);
+        }
+        Ok(())
+    }
+
+    fn take_facts(&mut self, all: &mut Report, now: Timestamp) {
+        all.facts.sort_unstable_by_key(|(fact, at)| (*at, *fact));
+        let network = Arc::clone(&self.network);
+        for (fact, at) in all.facts.drain(..) {
+            let is_internal = |address| network.locality(address) == crate::identity::Locality::Internal;
+            if let Some(host) = self.facts.take(fact, at, is_internal) {
+                self.tell_resolver(host, now);
+            }
+        }
+        for (segment, client, at) in all.truncated.drain(..) {
+            self.facts.note_truncated((segment, client), at);
+        }
+        self.count_outside(all, now);
+    }
+
+    fn tell_resolver(&mut self, host: Host, now: Timestamp) {
+        let (segment, address) = host;
+        let segment = self.text_of(segment);
+        self.tell(
+            now,
+            EventKind::ResolverFound,
+            format!("{address} in segment {segment} answers DNS queries of other internal hosts and is taken for a resolver"),
+        );
+        self.detected.push(ResolverState {
+            segment,
+            address,
+            since: now,
+        });
+        self.out.batch.state = Some(self.state());
+    }
+
+    fn count_outside(&mut self, all: &mut Report, now: Timestamp) {
+        for (segment, opened, outside) in all.opened.drain(..) {
+            let counts = self.outside.entry(segment).or_default();
+            counts.opened += opened;
+            counts.outside += outside;
+        }
+        for (segment, one, other) in all.outside.drain(..) {
+            let counts = self.outside.entry(segment).or_default();
+            for address in [one, other] {
+                let length = if address.as_v4().is_some() { 16 } else { 48 };
+                if let Ok(prefix) = ipnet::IpNet::new(address.ip(), length)
+                    && (counts.prefixes.len() < 1024 || counts.prefixes.contains_key(&prefix.trunc()))
+                {
+                    *counts.prefixes.entry(prefix.trunc()).or_default() += 1;
+                }
+            }
+        }
+        let missing = self.outside.iter_mut().filter(|(_, counts)| {
+            !counts.is_told && counts.opened >= OUTSIDE_LEAST && counts.outside * OUTSIDE_SHARE > counts.opened
+        });
+        let mut missing: Vec<(Segment, Option<ipnet::IpNet>, u64, u64)> = missing
+            .map(|(segment, counts)| {
+                counts.is_told = true;
+                let most = counts.prefixes.iter().max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0)));
+                (*segment, most.map(|(prefix, _)| *prefix), counts.outside, counts.opened)
+            })
+            .collect();
+        missing.sort_unstable();
+        for (segment, prefix, outside, opened) in missing {
+            let prefix = prefix.map_or_else(|| "a prefix".to_owned(), |prefix| prefix.to_string());
+            let text = format!(
+                "{outside} of {opened} flows in segment {} have both ends outside; add {prefix} to [network] internal if it is yours",
+                self.text_of(segment)
+            );
+            self.tell(now, EventKind::PrefixMissing, text);
+        }
+    }
+
+    /// Decides on answers whose query was not seen (rule N2); returns the addresses that were answered.
+    fn take_answers(
+        &mut self,
+        mut answers: Vec<AnswerSeen>,
+        answered: Vec<Address>,
+        save: Vec<NameRecord>,
+    ) -> Vec<Address> {
+        let mut addresses: HashSet<Address> = answered.into_iter().collect();
+        answers.sort_unstable_by_key(arrival_of);
+        let mut save = save;
+        for mut answer in answers {
+            let answer_use = match answer.matter {
+                Matter::Matched => AnswerUse::Evidence,
+                Matter::OffPort => AnswerUse::OffPort,
+                Matter::Unmatched if self.is_admitted(&answer) => AnswerUse::Evidence,
+                Matter::Unmatched => AnswerUse::Unsolicited,
+            };
+            self.write_answer(&answer, answer_use);
+            if answer.matter != Matter::Unmatched {
+                continue;
+            }
+            if answer_use == AnswerUse::Evidence {
+                self.out.counters.count(Counter::DnsAdmitted);
+                addresses.insert(answer.address);
+            } else {
+                answer.evidence.admission = Admission::Unsolicited;
+            }
+            let AnswerSeen { segment, address, evidence, .. } = answer;
+            let saving = self.names.write(segment, address, evidence.clone());
+            if saving == Saving::Due && evidence.admission == Admission::Admitted {
+                save.push(NameRecord {
+                    segment,
+                    segment_text: Arc::from(""),
+                    address,
+                    evidence,
+                });
+            }
+        }
+        for record in &mut save {
+            record.segment_text = self.texts.text(record.segment);
+        }
+        save.sort_unstable_by(|a, b| {
+            let key = |record: &NameRecord| (record.evidence.arrival, record.address, record.evidence.client);
+            key(a).cmp(&key(b))
+        });
+        self.out.batch.names = save;
+        let mut addresses: Vec<Address> = addresses.into_iter().collect();
+        addresses.sort_unstable();
+        addresses
+    }
+
+    fn is_admitted(&self, answer: &AnswerSeen) -> bool {
+        let evidence = &answer.evidence;
+        self.facts.shows_no_queries(answer.source)
+            || (self.facts.is_lossy(evidence.last)
+                && self.facts.has_answered(answer.segment, evidence.client, evidence.server, evidence.last))
+    }
+
+    /// Takes what is new of a flow; a contact that may be judged now goes on the list.
+    fn take_update(&mut self, update: &FlowUpdate, due: &mut BTreeSet<Arrival>) -> Result<(), LedgerError> {
+        if self.contacts.judged.contains_key(&update.flow) {
+            return self.go_on(update);
+        }
+        if let Some(waiting) = self.contacts.waiting(update.flow) {
+            let (side, start) = (waiting.side, waiting.start);
+            let contact = Contact::new(update, side, start);
+            if let Some(waiting) = self.contacts.waiting_mut(update.flow) {
+                *waiting = contact;
+            }
+            due.insert(update.flow);
+            return Ok(());
+        }
+        let Some((side, start)) = originator(update, &self.facts, |side| !self.is_internal(update.key.endpoint(side).ip))
+        else {
+            self.out.counters.add(Counter::FlowsUndecided, u64::from(update.is_first));
+            return Ok(());
+        };
+        let contact = Contact::new(update, side, start);
+        if !self.is_internal(contact.originator.ip) {
+            return Ok(());
+        }
+        self.facts.source_seen(contact.source, contact.first);
+        if contact.responder.port == ENCRYPTED_DNS_PORT {
+            self.facts.note_encrypted((contact.segment, contact.originator.ip), contact.first);
+        }
+        due.insert(contact.flow);
+        let deadline = contact.first.plus(self.settle());
+        self.contacts.wait(contact, Some(deadline));
+        Ok(())
+    }
+
+    /// Takes what is new of a judged contact's flow.
+    fn go_on(&mut self, update: &FlowUpdate) -> Result<(), LedgerError> {
+        let Some(judged) = self.contacts.judged.get_mut(&update.flow) else { return Ok(()) };
+        let side = judged.side;
+        let (out, back) = (update.sides.of(side).octets, update.sides.of(side.other()).octets);
+        let more = (out.saturating_sub(judged.octets_out), back.saturating_sub(judged.octets_in));
+        let passes = |before: u64, now: u64| before <= NOTABLE_OCTETS && now > NOTABLE_OCTETS;
+        let has_passed = passes(judged.octets_out, out) || passes(judged.octets_in, back);
+        let has_moved = update.last > judged.last || more != (0, 0);
+        (judged.octets_out, judged.octets_in, judged.last) = (out, back, update.last);
+        let places = judged.places.clone();
+        let sequel = judged.sequel.clone();
+        if has_moved {
+            for place in places {
+                self.baseline.extend(&*self.ledger, place, update.last, more.0, more.1)?;
+            }
+        }
+        match sequel {
+            Sequel::Nothing => {}
+            Sequel::Alert(id) => {
+                if has_passed || update.end.is_some() {
+                    self.update_alert(id, &Contact::new(update, side, FlowStart::Midstream))?;
+                }
+            }
+            Sequel::Attempt(contact, alert) => {
+                if !update.outcome(side).is_attempt() {
+                    self.get_through(Contact::new(update, side, contact.start), alert)?;
+                } else if let Some(id) = alert
+                    && update.end.is_some()
+                {
+                    self.update_alert(id, &Contact::new(update, side, contact.start))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records an attempt that got through after it was judged (rule B3).
+    fn get_through(&mut self, contact: Contact, alert: Option<crate::model::AlertId>) -> Result<(), LedgerError> {
+        let who = self.who(&contact);
+        let until = contact.first.plus(self.settle());
+        let candidates = self.candidates(&contact, who, until);
+        self.contacts.judged.remove(&contact.flow);
+        let Some(id) = alert else {
+            return self.judge(contact, who, candidates, until);
+        };
+        let meaning = self.meaning(&contact, who, candidates, until)?;
+        let places = self.record(&contact, who, &meaning, None, Verdict::Known, None)?;
+        self.update_alert(id, &contact)?;
+        self.follow(&contact, places, Sequel::Alert(id));
+        Ok(())
+    }
+
+    /// Judges a contact, or lets it wait on.
+    fn consider(&mut self, flow: Arrival, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
+        let Some(contact) = self.contacts.waiting(flow).cloned() else { return Ok(()) };
+        let until = contact.first.plus(self.settle());
+        let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
+        if contact.start == FlowStart::Midstream && !contact.has_spoken && contact.transport == Transport::Tcp {
+            // Backscatter is no contact (rule F3).
+            let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
+            if !is_one_way {
+                if patience == Patience::IsOver && contact.end.is_some() {
+                    self.contacts.take(flow, until);
+                }
+                return Ok(());
+            }
+        }
+        if contact.outcome.is_attempt() && !is_over {
+            return self.keep_waiting(&contact);
+        }
+        let who = self.who(&contact);
+        let candidates = self.candidates(&contact, who, until);
+        if candidates.is_empty() && !is_over {
+            return self.keep_waiting(&contact);
+        }
+        self.contacts.take(flow, until);
+        self.out.batch.judged.push(flow);
+        self.judge(contact, who, candidates, until)
+    }
+
+    /// Puts a contact that waits beyond this epoch in the ledger.
+    fn keep_waiting(&mut self, contact: &Contact) -> Result<(), LedgerError> {
+        let segment = self.text_of(contact.segment);
+        self.out.batch.pending.push(contact.to_pending(segment));
+        Ok(())
+    }
+
+    /// Withdraws address alerts that this epoch's answers explain (rule A3).
+    fn withdraw_explained(&mut self, answered: &[Address]) -> Result<(), LedgerError> {
+        for address in answered {
+            for late in self.open.late_for(*address) {
+                let until = late.contact.first.plus(LATE_ANSWER);
+                let candidates = self.candidates(&late.contact, late.who, until);
+                if !candidates.is_empty() {
+                    self.withdraw(&late, candidates)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_learnt(&mut self, now: Timestamp) {
+        for learnt in self.registry.take_learnt(now) {
+            let what = match learnt {
+                Learnt::Segment(segment) => format!("segment {segment}"),
+                Learnt::Workload(key) => format!("workload {key}"),
+            };
+            self.tell(now, EventKind::LearningEnded, format!("{what} has learnt; what is new to it is raised from now on"));
+        }
+        if self.registry.take_segments().is_some() {
+            self.out.batch.state = Some(self.state());
+        }
+    }
+
+    fn tell(&mut self, ts: Timestamp, kind: EventKind, text: String) {
+        self.out.events.push(Event { ts, kind, text });
+    }
+
+    /// Drops what is too old, now and again, and what is too much.
+    fn sweep(&mut self, now: Timestamp) {
+        let evicted = self.names.take_evicted() + self.names.evict(self.limits.names) as u64;
+        self.out.counters.add(Counter::NamesEvicted, evicted);
+        self.open.expire(self.next_sequence, now);
+        let last = *self.last_expiry.get_or_insert(now);
+        if now.since(last) < SWEEP {
+            return;
+        }
+        self.last_expiry = Some(now);
+        self.out.counters.add(Counter::NamesExpired, self.names.expire(now) as u64);
+        self.renewals.expire(now);
+        self.renewals.evict(self.limits.names);
+        self.facts.expire(now);
+    }
+
+    /// Time went back: what is remembered keeps its age (rule T1).
+    fn shift(&mut self, by: Span, now: Timestamp) {
+        self.names.shift(by);
+        self.renewals.shift(by);
+        self.facts.shift(by);
+        self.open.clear_late();
+        self.contacts.judged.clear();
+        self.last_expiry = None;
+        let text = format!("packet time went back by {} s; flows ended and waiting contacts were judged", -by.as_seconds());
+        self.tell(now, EventKind::ClockBreak, text);
+        self.out.counters.add(Counter::ClockBreaks, 0);
+    }
+
+    /// Completes the batch and begins the next.
+    fn end(&mut self, now: Timestamp) -> Outcome {
+        let batch = &mut self.out.batch;
+        batch.pairs = self.baseline.take_journal();
+        batch.workloads = self.registry.take_changed();
+        let folded = self.baseline.fold();
+        batch.pages = folded.pages;
+        batch.holders = folded.holders;
+        batch.folded_through = folded.through;
+        self.baseline.trim(self.limits.pairs);
+        if !batch.is_empty() {
+            self.next_sequence += 1;
+        }
+        std::mem::replace(&mut self.out, Outcome::new(self.next_sequence, now))
+    }
+}
+
+/// Adds one worker's report to another's.
+fn join(all: &mut Report, more: Report) {
+    all.candidates.extend(more.candidates);
+    all.ended.extend(more.ended);
+    all.answers.extend(more.answers);
+    all.answered.extend(more.answered);
+    all.truncated.extend(more.truncated);
+    all.facts.extend(more.facts);
+    all.opened.extend(more.opened);
+    all.outside.extend(more.outside);
+    all.save.extend(more.save);
+    all.counters.merge(&more.counters);
+}

@@ -1,0 +1,280 @@
+//! What is known across partitions: who listens, who resolves, which sources show what, which hardware addresses are
+//! routers (rules F2, F3, S3, N2, N4).
+
+use std::collections::BTreeSet;
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::model::{Address, Endpoint, MacAddress, Segment, SourceId, Span, Timestamp, Transport};
+
+use super::super::report::{Answered, Fact};
+
+/// Facts of a day: listening ports, hardware addresses, answering servers.
+const DAY: Span = Span::hours(24);
+/// How many internal addresses a hardware address may speak for before it is taken for a router (rule N4).
+const ADDRESSES_A_HOST: usize = 8;
+/// How many other internal addresses a resolver answers (rule S3).
+const CLIENTS_OF_A_RESOLVER: usize = 2;
+/// How many external servers answer the non-recursive queries of a host that resolves for itself (rule S3).
+const SERVERS_OF_AN_ITERATOR: usize = 5;
+/// Within which time they do.
+const ITERATOR_WINDOW: Span = Span::minutes(10);
+/// A cut or encrypted answer is a reason for contacts up to this much later.
+const REASON_LIFE: Span = Span::hours(1);
+/// A source is lossy for this long after frames of it were lost (rule N2).
+const LOSS_LIFE: Span = Span::seconds(60);
+
+/// A host in its segment.
+pub(super) type Host = (Segment, Address);
+
+/// What a source has shown.
+#[derive(Debug, Clone, Copy)]
+struct SourceFacts {
+    since: Timestamp,
+    has_queries: bool,
+    has_outbound: bool,
+}
+
+/// What a hardware address speaks for.
+#[derive(Debug, Default)]
+struct MacFacts {
+    addresses: BTreeSet<Address>,
+    is_router: bool,
+    seen: Timestamp,
+}
+
+/// Facts across partitions.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    listening: HashMap<(Segment, Transport, Endpoint), Timestamp, foldhash::quality::RandomState>,
+    sources: HashMap<SourceId, SourceFacts>,
+    macs: HashMap<(Segment, MacAddress), MacFacts, foldhash::quality::RandomState>,
+    answered: HashMap<(Segment, Address, Address), Timestamp, foldhash::quality::RandomState>,
+    clients: HashMap<Host, HashMap<Address, Timestamp>, foldhash::quality::RandomState>,
+    servers: HashMap<Host, HashMap<Address, Timestamp>, foldhash::quality::RandomState>,
+    resolvers: BTreeSet<Host>,
+    iterators: HashMap<Host, Timestamp>,
+    truncated: HashMap<Host, Timestamp, foldhash::quality::RandomState>,
+    encrypted: HashMap<Host, Timestamp, foldhash::quality::RandomState>,
+    lost: Option<Timestamp>,
+    limit: usize,
+}
+
+impl Facts {
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// Takes a fact; returns the host that it made a resolver, if it did.
+    pub fn take(&mut self, fact: Fact, at: Timestamp, is_internal: impl Fn(Address) -> bool) -> Option<Host> {
+        match fact {
+            Fact::Listening(segment, transport, endpoint) => {
+                raise(self.listening.entry((segment, transport, endpoint)).or_insert(at), at);
+            }
+            Fact::Queries(source) => self.source(source, at).has_queries = true,
+            Fact::Outbound(source) => self.source(source, at).has_outbound = true,
+            Fact::MacInternal(segment, mac, address) => {
+                let facts = self.macs.entry((segment, mac)).or_default();
+                raise(&mut facts.seen, at);
+                facts.addresses.insert(address);
+                if facts.addresses.len() > ADDRESSES_A_HOST {
+                    facts.is_router = true;
+                    facts.addresses.clear();
+                }
+            }
+            Fact::MacRouter(segment, mac) => {
+                let facts = self.macs.entry((segment, mac)).or_default();
+                raise(&mut facts.seen, at);
+                facts.is_router = true;
+            }
+            Fact::Answered(answered) => return self.take_answered(answered, at, is_internal),
+        }
+        None
+    }
+
+    fn take_answered(
+        &mut self,
+        answered: Answered,
+        at: Timestamp,
+        is_internal: impl Fn(Address) -> bool,
+    ) -> Option<Host> {
+        let Answered { segment, client, server, is_recursive } = answered;
+        raise(self.answered.entry((segment, client, server)).or_insert(at), at);
+        if is_internal(server) && is_internal(client) && server != client {
+            let host = (segment, server);
+            if self.resolvers.contains(&host) {
+                return None;
+            }
+            let clients = self.clients.entry(host).or_default();
+            raise(clients.entry(client).or_insert(at), at);
+            clients.retain(|_, seen| at.since(*seen) <= DAY);
+            if clients.len() >= CLIENTS_OF_A_RESOLVER {
+                self.clients.remove(&host);
+                self.resolvers.insert(host);
+                return Some(host);
+            }
+        } else if !is_internal(server) && !is_recursive {
+            let servers = self.servers.entry((segment, client)).or_default();
+            raise(servers.entry(server).or_insert(at), at);
+            servers.retain(|_, seen| at.since(*seen) <= ITERATOR_WINDOW);
+            if servers.len() >= SERVERS_OF_AN_ITERATOR {
+                raise(self.iterators.entry((segment, client)).or_insert(at), at);
+                servers.clear();
+            }
+        }
+        None
+    }
+
+    /// Notes that a source delivered something at `at`.
+    pub fn source_seen(&mut self, source: SourceId, at: Timestamp) {
+        self.source(source, at);
+    }
+
+    fn source(&mut self, source: SourceId, at: Timestamp) -> &mut SourceFacts {
+        self.sources.entry(source).or_insert(SourceFacts {
+            since: at,
+            has_queries: false,
+            has_outbound: false,
+        })
+    }
+
+    /// Takes a resolver that the ledger or the settings name.
+    pub fn add_resolver(&mut self, host: Host) {
+        self.resolvers.insert(host);
+    }
+
+    /// Returns the resolvers that explain contacts, in order.
+    pub fn resolvers(&self) -> impl Iterator<Item = Host> {
+        self.resolvers.iter().copied()
+    }
+
+    /// Says whether a host is a resolver in the first two forms of rule S3, `segment` aside.
+    pub fn is_resolver(&self, host: Host) -> bool {
+        self.resolvers.contains(&host)
+    }
+
+    /// Says whether a host asks name servers itself (the third form of rule S3).
+    pub fn is_iterator(&self, host: Host) -> bool {
+        self.iterators.contains_key(&host)
+    }
+
+    /// Says whether an endpoint listens.
+    pub fn is_listening(&self, segment: Segment, transport: Transport, endpoint: Endpoint, at: Timestamp) -> bool {
+        let seen = self.listening.get(&(segment, transport, endpoint));
+        seen.is_some_and(|seen| at.since(*seen) <= DAY)
+    }
+
+    /// Says whether a source has shown no queries at all (rule N2).
+    pub fn shows_no_queries(&self, source: SourceId) -> bool {
+        !self.sources.get(&source).is_some_and(|facts| facts.has_queries)
+    }
+
+    /// Says whether a source has shown no packet from inside to outside (rule F3).
+    pub fn shows_no_outbound(&self, source: SourceId) -> bool {
+        !self.sources.get(&source).is_some_and(|facts| facts.has_outbound)
+    }
+
+    /// Returns how long a source has been watched.
+    pub fn watched(&self, source: SourceId, at: Timestamp) -> Span {
+        let since = self.sources.get(&source).map_or(at, |facts| facts.since);
+        at.since(since).max(Span::ZERO)
+    }
+
+    /// Returns the other addresses behind a hardware address, unless it is a router's (rule N4).
+    pub fn same_host(&self, segment: Segment, mac: MacAddress) -> impl Iterator<Item = Address> {
+        let facts = self.macs.get(&(segment, mac)).filter(|facts| !facts.is_router);
+        facts.into_iter().flat_map(|facts| facts.addresses.iter().copied())
+    }
+
+    /// Says whether a server answered a client within the last day.
+    pub fn has_answered(&self, segment: Segment, client: Address, server: Address, at: Timestamp) -> bool {
+        let seen = self.answered.get(&(segment, client, server));
+        seen.is_some_and(|seen| at.since(*seen) <= DAY)
+    }
+
+    /// Notes that a client's response was cut short.
+    pub fn note_truncated(&mut self, host: Host, at: Timestamp) {
+        raise(self.truncated.entry(host).or_insert(at), at);
+    }
+
+    /// Says whether a response of a client was cut short lately.
+    pub fn is_truncated(&self, host: Host, at: Timestamp) -> bool {
+        is_recent(self.truncated.get(&host), at)
+    }
+
+    /// Notes that a client speaks encrypted DNS.
+    pub fn note_encrypted(&mut self, host: Host, at: Timestamp) {
+        raise(self.encrypted.entry(host).or_insert(at), at);
+    }
+
+    /// Says whether a client spoke encrypted DNS lately.
+    pub fn is_encrypted(&self, host: Host, at: Timestamp) -> bool {
+        is_recent(self.encrypted.get(&host), at)
+    }
+
+    /// Notes that frames were lost.
+    pub fn note_loss(&mut self, at: Timestamp) {
+        self.lost = Some(at);
+    }
+
+    /// Says whether frames were lost in the last minute.
+    pub fn is_lossy(&self, at: Timestamp) -> bool {
+        self.lost.is_some_and(|lost| at.since(lost) <= LOSS_LIFE)
+    }
+
+    /// Drops what is too old to matter, and the oldest beyond the limit.
+    pub fn expire(&mut self, now: Timestamp) {
+        let is_fresh = |seen: &Timestamp| now.since(*seen) <= DAY;
+        self.listening.retain(|_, seen| is_fresh(seen));
+        self.answered.retain(|_, seen| is_fresh(seen));
+        self.truncated.retain(|_, seen| now.since(*seen) <= REASON_LIFE);
+        self.encrypted.retain(|_, seen| now.since(*seen) <= REASON_LIFE);
+        self.macs.retain(|_, facts| is_fresh(&facts.seen));
+        self.iterators.retain(|_, seen| is_fresh(seen));
+        self.clients.retain(|_, clients| clients.values().any(is_fresh));
+        self.servers.retain(|_, servers| servers.values().any(|seen| now.since(*seen) <= ITERATOR_WINDOW));
+        bound(&mut self.listening, self.limit);
+        bound(&mut self.answered, self.limit);
+        bound(&mut self.truncated, self.limit);
+        bound(&mut self.encrypted, self.limit);
+    }
+
+    /// Moves every time by `span` (rule T1).
+    pub fn shift(&mut self, span: Span) {
+        let times = self.listening.values_mut().chain(self.answered.values_mut());
+        let times = times.chain(self.truncated.values_mut()).chain(self.encrypted.values_mut());
+        let times = times.chain(self.iterators.values_mut()).chain(self.macs.values_mut().map(|facts| &mut facts.seen));
+        let times = times.chain(self.clients.values_mut().flat_map(|clients| clients.values_mut()));
+        let times = times.chain(self.servers.values_mut().flat_map(|servers| servers.values_mut()));
+        for time in times.chain(self.sources.values_mut().map(|facts| &mut facts.since)) {
+            *time = time.plus(span);
+        }
+        self.lost = self.lost.map(|lost| lost.plus(span));
+    }
+}
+
+fn raise(seen: &mut Timestamp, at: Timestamp) {
+    *seen = at.max(*seen);
+}
+
+fn is_recent(seen: Option<&Timestamp>, at: Timestamp) -> bool {
+    seen.is_some_and(|seen| at.since(*seen) <= REASON_LIFE)
+}
+
+/// Drops the oldest entries until `limit` are left, an eighth more at once; ties go by content (rule T2).
+fn bound<K: Ord + Copy + std::hash::Hash + Eq>(
+    map: &mut HashMap<K, Timestamp, foldhash::quality::RandomState>,
+    limit: usize,
+) {
+    if map.len() <= limit {
+        return;
+    }
+    let surplus = map.len() - limit + limit / 8;
+    let mut ages: Vec<(Timestamp, K)> = map.iter().map(|(key, seen)| (*seen, *key)).collect();
+    ages.sort_unstable();
+    let dropped: HashSet<K> = ages.into_iter().take(surplus).map(|(_, key)| key).collect();
+    map.retain(|key, _| !dropped.contains(key));
+}

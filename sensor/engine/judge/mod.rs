@@ -1,0 +1,282 @@
+//! The judge: the one stage that decides, in order (DESIGN.md section 3).
+//!
+//! It takes an epoch's reports at once: first the facts of all partitions, then answers that need a decision, then
+//! contacts in the order of their arrival. It writes nothing; each epoch gives one batch for the ledger.
+
+mod alerts;
+mod contacts;
+mod decide;
+mod epoch;
+mod facts;
+mod loss;
+mod naming;
+mod originator;
+mod records;
+mod registry;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::alerting::{Budget, alert_id};
+use crate::baseline::Baseline;
+use crate::destination::{Aggregation, Destination};
+use crate::identity::{Locality, Network, Workloads};
+use crate::model::{
+    Address, AlertId, AlertKind, Arrival, Batch, Counters, Event, JudgeState, Ledger, LedgerError, NameRecord, Policy,
+    Record, ResolverState, Segment, Span, Timestamp, WorkloadKey,
+};
+use crate::names::{Names, Renewals};
+
+use super::limits::Limits;
+use super::report::SegmentTexts;
+use super::worker::Records;
+use contacts::{Contact, Contacts};
+use facts::Facts;
+use loss::Loss;
+use registry::{Registry, Who};
+
+/// Numbers of contacts that an earlier run left begin here, out of the way of any frame's.
+const RESUMED: u64 = 1 << 63;
+
+/// What the judge is made with.
+pub struct Setup {
+    /// The settings.
+    pub policy: Policy,
+    /// What is internal.
+    pub network: Arc<Network>,
+    /// How names become destinations.
+    pub aggregation: Aggregation,
+    /// Limits of the tables.
+    pub limits: Limits,
+    /// Whether records are written.
+    pub records: Records,
+    /// What is read; writing is somebody else's.
+    pub ledger: Arc<dyn Ledger + Sync>,
+    /// The names that workers write.
+    pub names: Arc<Names>,
+}
+
+/// What an epoch gave.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the ledger is to hold.
+    pub batch: Batch,
+    /// Lines of the records, if they are wanted.
+    pub records: Vec<Record>,
+    /// What is worth a line in the log.
+    pub events: Vec<Event>,
+    /// What was counted, by everybody.
+    pub counters: Counters,
+}
+
+impl Outcome {
+    fn new(sequence: u64, at: Timestamp) -> Self {
+        Self {
+            batch: Batch::empty(sequence, at),
+            records: Vec::new(),
+            events: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+}
+
+/// The judge.
+pub struct Judge {
+    policy: Policy,
+    network: Arc<Network>,
+    rules: Workloads,
+    aggregation: Aggregation,
+    limits: Limits,
+    records: Records,
+    ledger: Arc<dyn Ledger + Sync>,
+    names: Arc<Names>,
+    renewals: Renewals,
+    baseline: Baseline,
+    facts: Facts,
+    loss: Loss,
+    registry: Registry,
+    contacts: Contacts,
+    open: alerts::Open,
+    budget: Budget,
+    burst_names: HashMap<u64, String>,
+    texts: SegmentTexts,
+    destinations: HashMap<Arc<str>, Destination, foldhash::quality::RandomState>,
+    /// Evidence of segments that the decoder has not numbered yet, by their text.
+    parked: HashMap<Arc<str>, Vec<NameRecord>>,
+    has_saved_names: bool,
+    detected: Vec<ResolverState>,
+    outside: HashMap<Segment, epoch::Outside, foldhash::quality::RandomState>,
+    next_sequence: u64,
+    last_expiry: Option<Timestamp>,
+    out: Outcome,
+}
+
+impl Judge {
+    /// Returns a judge that goes on where the ledger stands.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn new(setup: Setup) -> Result<Self, LedgerError> {
+        let opening = setup.ledger.opening()?;
+        let policy = setup.policy;
+        let mut baseline = Baseline::new(policy.baseline.window, policy.baseline.retention);
+        baseline.resume(&*setup.ledger, opening.journal, opening.next_sequence)?;
+        let mut judge = Self {
+            rules: Workloads::new(&policy.workloads),
+            registry: Registry::new(policy.baseline, opening.workloads, &opening.state),
+            network: setup.network,
+            aggregation: setup.aggregation,
+            limits: setup.limits,
+            records: setup.records,
+            ledger: setup.ledger,
+            names: setup.names,
+            renewals: Renewals::default(),
+            baseline,
+            facts: Facts::new(setup.limits.listening),
+            loss: Loss::default(),
+            contacts: Contacts::default(),
+            open: alerts::Open::default(),
+            budget: Budget::new(),
+            burst_names: HashMap::new(),
+            texts: SegmentTexts::default(),
+            destinations: HashMap::default(),
+            parked: HashMap::new(),
+            has_saved_names: false,
+            detected: Vec::new(),
+            outside: HashMap::default(),
+            next_sequence: opening.next_sequence,
+            last_expiry: None,
+            out: Outcome::new(opening.next_sequence, opening.at.unwrap_or_default()),
+            policy,
+        };
+        judge.resume(opening.state, &opening.pending);
+        Ok(judge)
+    }
+
+    fn resume(&mut self, state: JudgeState, pending: &[crate::model::PendingContact]) {
+        for address in self.policy.names.resolvers.clone() {
+            // The settings name an address wherever it is; answers it asked for count in every segment (rule N4).
+            self.facts.add_resolver((Segment::NONE, address));
+        }
+        for resolver in state.resolvers {
+            if let Some(segment) = segment_of(&resolver.segment) {
+                self.facts.add_resolver((segment, resolver.address));
+            }
+            self.detected.push(resolver);
+        }
+        for (n, waiting) in pending.iter().enumerate() {
+            let flow = Arrival(RESUMED + n as u64);
+            let segment = segment_of(&waiting.segment).unwrap_or(Segment::NONE);
+            let contact = Contact::from_pending(waiting, flow, segment);
+            self.out.batch.judged.push(waiting.arrival);
+            self.out.batch.pending.push(contact.to_pending(waiting.segment.clone()));
+            let deadline = contact.first.plus(self.policy.names.settle);
+            self.contacts.wait(contact, Some(deadline));
+        }
+    }
+
+    /// Loads the names that were answered before the first frame of the run (rule N3).
+    fn load_names(&mut self, first_frame: Timestamp) -> Result<(), LedgerError> {
+        for mut record in self.ledger.names(first_frame)? {
+            record.evidence.arrival = Arrival(0);
+            self.has_saved_names = true;
+            match segment_of(&record.segment_text) {
+                Some(segment) => {
+                    self.names.write(segment, record.address, record.evidence);
+                }
+                None => self.parked.entry(record.segment_text.clone()).or_default().push(record),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_internal(&self, address: Address) -> bool {
+        self.network.locality(address) == Locality::Internal
+    }
+
+    /// Returns a segment as records write it.
+    fn text_of(&self, segment: Segment) -> Arc<str> {
+        self.texts.text(segment)
+    }
+
+    /// Returns what a name is aggregated to.
+    fn destination(&mut self, name: &Arc<str>) -> Destination {
+        if let Some(known) = self.destinations.get(name) {
+            return known.clone();
+        }
+        if self.destinations.len() >= self.limits.names {
+            self.destinations.clear();
+        }
+        let destination = self.aggregation.destination(name);
+        self.destinations.insert(name.clone(), destination.clone());
+        destination
+    }
+
+    fn workload_name(&self, who: Who, address: Address) -> String {
+        match self.registry.record(who.id).map(|record| &record.key) {
+            Some(WorkloadKey::Named(name)) => name.to_string(),
+            Some(WorkloadKey::Address(_, address)) => address.to_string(),
+            None => address.to_string(),
+        }
+    }
+
+    fn alert_id(&self, kind: AlertKind, who: Who, destination: &str, ts: Timestamp) -> AlertId {
+        let nobody = WorkloadKey::Named(Arc::from(""));
+        let key = self.registry.record(who.id).map_or(&nobody, |record| &record.key);
+        alert_id(kind, key, destination, ts)
+    }
+
+    /// Returns who the originator of a contact is; a workload that is new gets its number.
+    fn who(&mut self, contact: &Contact) -> Who {
+        let text = self.text_of(contact.segment);
+        let address = contact.originator.ip;
+        let (who, is_new) = self.registry.who(&self.rules, contact.segment, &text, address, contact.first);
+        if is_new {
+            self.baseline.add_workload(who.id);
+        }
+        who
+    }
+
+    /// Returns the batches that bring everything from journal rows and memory into pages; to be committed last.
+    pub fn finish(&mut self) -> Vec<Batch> {
+        /// Pairs in one batch: a few megabytes.
+        const STEP: usize = 1 << 15;
+        let mut batches = Vec::new();
+        while !self.baseline.is_folded() {
+            let sequence = self.next_sequence;
+            self.next_sequence += 1;
+            self.baseline.begin(sequence);
+            let mut batch = Batch::empty(sequence, self.out.batch.at);
+            let folded = self.baseline.fold_step(STEP);
+            batch.pages = folded.pages;
+            batch.holders = folded.holders;
+            batch.folded_through = folded.through;
+            batches.push(batch);
+        }
+        batches
+    }
+
+    /// Returns the judge's state for the ledger.
+    fn state(&self) -> JudgeState {
+        JudgeState {
+            segments: self.registry.segments(),
+            resolvers: self.detected.clone(),
+        }
+    }
+
+    /// How long a contact waits.
+    const fn settle(&self) -> Span {
+        self.policy.names.settle
+    }
+}
+
+/// Returns the segment whose text says all about it.
+fn segment_of(text: &str) -> Option<Segment> {
+    if text == "-" {
+        return Some(Segment::NONE);
+    }
+    let vni = text.strip_prefix("vni=")?.parse().ok()?;
+    Some(Segment::vni(vni)).filter(|segment| segment.detail().is_some_and(|detail| detail.to_string() == text))
+}

@@ -1,0 +1,207 @@
+//! Workloads and segments by number, and how far each has learnt (rule B4).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::identity::Workloads;
+use crate::model::{
+    Address, BaselinePolicy, JudgeState, Segment, SegmentState, Timestamp, WorkloadId, WorkloadKey, WorkloadRecord,
+};
+
+/// Who the originator of a contact is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Who {
+    pub id: WorkloadId,
+    /// The rule of the inventory that names it.
+    pub rule: Option<usize>,
+}
+
+/// What learning says to a novelty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Learning {
+    /// The segment learns: everything is learnt.
+    Segment,
+    /// The workload learns: what is known to its segment is learnt.
+    Workload,
+    /// Learning is over.
+    Over,
+}
+
+/// Something stopped learning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Learnt {
+    Segment(Arc<str>),
+    Workload(WorkloadKey),
+}
+
+/// Workloads and segments.
+#[derive(Debug)]
+pub(super) struct Registry {
+    policy: BaselinePolicy,
+    ids: HashMap<WorkloadKey, WorkloadId>,
+    records: Vec<WorkloadRecord>,
+    changed: BTreeSet<WorkloadId>,
+    segments: HashMap<Arc<str>, SegmentState>,
+    segments_changed: bool,
+    /// When each group had learnt first.
+    groups: HashMap<Arc<str>, Timestamp>,
+    found: HashMap<(Segment, Address), Who, foldhash::quality::RandomState>,
+    learning: BTreeSet<(Timestamp, WorkloadId)>,
+}
+
+impl Registry {
+    /// Takes over what the ledger holds.
+    pub fn new(policy: BaselinePolicy, workloads: Vec<(WorkloadId, WorkloadRecord)>, state: &JudgeState) -> Self {
+        let mut registry = Self {
+            policy,
+            ids: HashMap::new(),
+            records: Vec::new(),
+            changed: BTreeSet::new(),
+            segments: HashMap::new(),
+            segments_changed: false,
+            groups: HashMap::new(),
+            found: HashMap::default(),
+            learning: BTreeSet::new(),
+        };
+        for segment in &state.segments {
+            registry.segments.insert(segment.segment.clone(), segment.clone());
+        }
+        let mut workloads = workloads;
+        workloads.sort_by_key(|(id, _)| *id);
+        for (_, record) in workloads {
+            registry.add(record);
+        }
+        registry.changed.clear();
+        registry
+    }
+
+    fn add(&mut self, record: WorkloadRecord) -> WorkloadId {
+        let id = WorkloadId(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
+        self.ids.insert(record.key.clone(), id);
+        if let Some(group) = &record.group {
+            let learnt = self.groups.entry(group.clone()).or_insert(record.learns_until);
+            *learnt = record.learns_until.min(*learnt);
+        }
+        if record.learns_until > record.since {
+            self.learning.insert((record.learns_until, id));
+        }
+        self.records.push(record);
+        self.changed.insert(id);
+        id
+    }
+
+    /// Returns who an address is at `at`; the second value says whether the workload is new.
+    pub fn who(
+        &mut self,
+        rules: &Workloads,
+        segment: Segment,
+        text: &Arc<str>,
+        address: Address,
+        at: Timestamp,
+    ) -> (Who, bool) {
+        if let Some(who) = self.found.get(&(segment, address)) {
+            return (*who, false);
+        }
+        let identity = rules.identity(text, address);
+        let (id, is_new) = match self.ids.get(&identity.key) {
+            Some(id) => (*id, false),
+            None => {
+                let group = identity.rule.and_then(|rule| rules.rule(rule)).and_then(|rule| rule.group.clone());
+                let learns_until = self.learns_until(text, group.as_ref(), at);
+                let record = WorkloadRecord {
+                    key: identity.key,
+                    segment: text.clone(),
+                    group,
+                    since: at,
+                    learns_until,
+                };
+                (self.add(record), true)
+            }
+        };
+        let who = Who { id, rule: identity.rule };
+        self.found.insert((segment, address), who);
+        (who, is_new)
+    }
+
+    fn learns_until(&mut self, text: &Arc<str>, group: Option<&Arc<str>>, at: Timestamp) -> Timestamp {
+        let policy = self.policy;
+        let segments_changed = &mut self.segments_changed;
+        let segment = self.segments.entry(text.clone()).or_insert_with(|| {
+            *segments_changed = true;
+            SegmentState {
+                segment: text.clone(),
+                since: at,
+                learns_until: at.plus(policy.learning),
+                has_learnt: policy.learning.0 == 0,
+            }
+        });
+        if at < segment.learns_until {
+            return segment.learns_until;
+        }
+        let group_has_learnt = group.and_then(|group| self.groups.get(group)).is_some_and(|learnt| *learnt <= at);
+        if group_has_learnt { at } else { at.plus(policy.learning_new) }
+    }
+
+    /// Returns what is kept of a workload.
+    pub fn record(&self, id: WorkloadId) -> Option<&WorkloadRecord> {
+        self.records.get(id.0 as usize)
+    }
+
+    /// Returns what learning says to a novelty of a workload at `at`.
+    pub fn learning(&self, id: WorkloadId, segment: &Arc<str>, at: Timestamp) -> Learning {
+        if self.segments.get(segment).is_some_and(|segment| at < segment.learns_until) {
+            Learning::Segment
+        } else if self.record(id).is_some_and(|record| at < record.learns_until) {
+            Learning::Workload
+        } else {
+            Learning::Over
+        }
+    }
+
+    /// Returns what stopped learning by `now`, in order.
+    pub fn take_learnt(&mut self, now: Timestamp) -> Vec<Learnt> {
+        let mut learnt = Vec::new();
+        for segment in self.segments.values_mut() {
+            if !segment.has_learnt && segment.learns_until <= now {
+                segment.has_learnt = true;
+                self.segments_changed = true;
+                learnt.push(segment.segment.clone());
+            }
+        }
+        learnt.sort_unstable();
+        let mut learnt: Vec<Learnt> = learnt.into_iter().map(Learnt::Segment).collect();
+        while let Some(&(until, id)) = self.learning.first()
+            && until <= now
+        {
+            self.learning.pop_first();
+            let by_segment = |record: &&WorkloadRecord| {
+                self.segments.get(&record.segment).is_none_or(|segment| segment.learns_until != until)
+            };
+            // Those that learn with their segment end with its event.
+            if let Some(record) = self.record(id).filter(by_segment) {
+                learnt.push(Learnt::Workload(record.key.clone()));
+            }
+        }
+        learnt
+    }
+
+    /// Returns workloads that are new since the last call.
+    pub fn take_changed(&mut self) -> Vec<(WorkloadId, WorkloadRecord)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().filter_map(|id| self.record(id).map(|record| (id, record.clone()))).collect()
+    }
+
+    /// Returns the segments if one of them changed since the last call.
+    pub fn take_segments(&mut self) -> Option<Vec<SegmentState>> {
+        std::mem::take(&mut self.segments_changed).then(|| self.segments())
+    }
+
+    /// Returns the segments, in order.
+    pub fn segments(&self) -> Vec<SegmentState> {
+        let mut all: Vec<SegmentState> = self.segments.values().cloned().collect();
+        all.sort_by(|a, b| a.segment.cmp(&b.segment));
+        all
+    }
+}

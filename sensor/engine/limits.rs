@@ -1,0 +1,54 @@
+//! How the `memory` setting is split into fixed limits, once, at start (DESIGN.md, Numbers).
+
+use super::partition::PARTITIONS;
+
+/// Limits of every table. They follow from one number and never from what is measured, so that the same packets give
+/// the same evictions everywhere (rule T2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows of a partition that may be contacts.
+    pub candidates: usize,
+    /// Other flows of a partition.
+    pub others: usize,
+    /// Queries of a partition that wait.
+    pub queries: usize,
+    /// Pieces of evidence, all partitions together.
+    pub names: usize,
+    /// Contacts that wait to be judged, and judged ones whose flow is open.
+    pub open: usize,
+    /// Endpoints that are known to listen.
+    pub listening: usize,
+    /// Pairs in memory.
+    pub pairs: usize,
+}
+
+/// Octets that one entry takes, its share of hash tables and timers included, rounded up.
+mod octets {
+    pub const FLOW: u64 = 320;
+    pub const QUERY: u64 = 48;
+    pub const EVIDENCE: u64 = 320;
+    pub const OPEN: u64 = 128;
+    pub const LISTENING: u64 = 64;
+    pub const PAIR: u64 = 320;
+}
+
+impl Limits {
+    /// Splits `memory` octets: a quarter each for flows that may be contacts, names and pairs, a tenth for other flows,
+    /// the rest for what waits.
+    #[must_use]
+    pub fn of(memory: u64) -> Self {
+        let share = |percent: u64, each: u64, among: usize| {
+            let entries = memory / 100 * percent / each / among as u64;
+            usize::try_from(entries).unwrap_or(usize::MAX).max(64)
+        };
+        Self {
+            candidates: share(25, octets::FLOW, PARTITIONS),
+            others: share(10, octets::FLOW, PARTITIONS),
+            queries: share(3, octets::QUERY, PARTITIONS),
+            names: share(25, octets::EVIDENCE, 1),
+            open: share(10, octets::OPEN, 1),
+            listening: share(2, octets::LISTENING, 1),
+            pairs: share(25, octets::PAIR, 1),
+        }
+    }
+}

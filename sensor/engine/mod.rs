@@ -1,0 +1,17 @@
+//! The stages joined: epochs, partitions, workers and the judge. No threads and no input or output here.
+
+mod clock;
+mod decoder;
+mod judge;
+mod limits;
+mod partition;
+mod report;
+mod worker;
+
+pub use clock::{EPOCH, EPOCH_FRAMES};
+pub use decoder::{Decoder, Packets};
+pub use judge::{Judge, Outcome as Judged, Setup};
+pub use limits::Limits;
+pub use partition::{PARTITIONS, partition};
+pub use report::{DecodeReport, Ending, Mark, Report};
+pub use worker::{Worker, WorkerSetup};

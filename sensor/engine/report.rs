@@ -1,0 +1,151 @@
+//! What workers tell the judge at the end of an epoch.
+
+use std::sync::Arc;
+
+use crate::flow::FlowUpdate;
+use crate::model::{
+    Address, Arrival, Counters, Endpoint, Epoch, Evidence, MacAddress, NameRecord, Segment, SegmentDetail, SourceId,
+    Span, Timestamp, Transport,
+};
+
+/// The end of an epoch, as it travels in the packet queues.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// Which epoch ends.
+    pub epoch: Epoch,
+    /// When it ends, in packet time.
+    pub now: Timestamp,
+    /// What else ends with it.
+    pub ending: Ending,
+}
+
+/// What ends with an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing else.
+    Epoch,
+    /// The stretch: time goes back by this much (rule T1).
+    Stretch(Span),
+    /// The input (rule T3): waiting contacts are judged, open flows reported.
+    Input,
+    /// The run: waiting contacts stay in the ledger for the next start (rule T3).
+    Run,
+}
+
+/// What decoding adds to a mark for the judge alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecodeReport {
+    /// The time of the first frame of the run, once it is known.
+    pub first_frame: Option<Timestamp>,
+    /// Segments that were numbered in this epoch.
+    pub segments: Vec<(Segment, SegmentDetail)>,
+    /// What was counted.
+    pub counters: Counters,
+}
+
+/// A fact that matters beyond its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fact {
+    /// An endpoint listens (rules F2, F3).
+    Listening(Segment, Transport, Endpoint),
+    /// A source delivered a query (rule N2).
+    Queries(SourceId),
+    /// A source delivered a packet from an internal to an external address (rule F3).
+    Outbound(SourceId),
+    /// A hardware address sends for an internal address.
+    MacInternal(Segment, MacAddress, Address),
+    /// A hardware address sends for external addresses, so it is a router.
+    MacRouter(Segment, MacAddress),
+    /// A server answered a client's query.
+    Answered(Answered),
+}
+
+/// A server answered a client's query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Answered {
+    /// The address space.
+    pub segment: Segment,
+    /// Who asked.
+    pub client: Address,
+    /// Who answered.
+    pub server: Address,
+    /// Whether recursion was desired; a resolver that works for others does not desire it (rule S3).
+    pub is_recursive: bool,
+}
+
+/// One address that a response gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerSeen {
+    /// The address space.
+    pub segment: Segment,
+    /// Who delivered the response.
+    pub source: SourceId,
+    /// The address that was given.
+    pub address: Address,
+    /// Everything else.
+    pub evidence: Evidence,
+    /// Its place among the answers of its frame.
+    pub place: u16,
+    /// What is to be done with it.
+    pub matter: Matter,
+}
+
+/// What the judge has to do with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// Its query was seen and the worker wrote it; it is told for the records only.
+    Matched,
+    /// Its query was not seen: the judge decides (rule N2).
+    Unmatched,
+    /// It came on a port that never counts; it is told for the records only.
+    OffPort,
+}
+
+/// What one worker tells the judge about an epoch.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Flows that may be contacts.
+    pub candidates: Vec<FlowUpdate>,
+    /// Other flows that ended; only if records are asked for.
+    pub ended: Vec<FlowUpdate>,
+    /// Answers that the judge has to see.
+    pub answers: Vec<AnswerSeen>,
+    /// Addresses that were answered, so that waiting contacts are looked at again.
+    pub answered: Vec<Address>,
+    /// Clients and addresses whose response was cut short, with the frame.
+    pub truncated: Vec<(Segment, Address, Timestamp)>,
+    /// Facts with the time of the frame that showed them.
+    pub facts: Vec<(Fact, Timestamp)>,
+    /// Flows opened by segment, and how many of them had both ends outside (rule S1).
+    pub opened: Vec<(Segment, u64, u64)>,
+    /// Evidence for the ledger.
+    pub save: Vec<NameRecord>,
+    /// What was counted.
+    pub counters: Counters,
+}
+
+/// Orders answers as they arrived.
+#[must_use]
+pub fn arrival_of(answer: &AnswerSeen) -> (Arrival, u16) {
+    (answer.evidence.arrival, answer.place)
+}
+
+/// The text of segments, for those who write records.
+#[derive(Debug, Default)]
+pub struct SegmentTexts {
+    known: hashbrown::HashMap<Segment, Arc<str>, foldhash::fast::RandomState>,
+}
+
+impl SegmentTexts {
+    /// Takes what the decoder numbered.
+    pub fn add(&mut self, segment: Segment, detail: &SegmentDetail) {
+        self.known.insert(segment, Arc::from(detail.to_string()));
+    }
+
+    /// Returns a segment as records write it.
+    pub fn text(&mut self, segment: Segment) -> Arc<str> {
+        let entry = self.known.entry(segment);
+        let text = entry.or_insert_with(|| Arc::from(segment.detail().unwrap_or_default().to_string()));
+        text.clone()
+    }
+}

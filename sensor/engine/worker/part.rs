@@ -1,0 +1,169 @@
+//! One partition: its flows, its queries, and the facts that it told.
+
+use hashbrown::HashMap;
+
+use crate::flow::{Class, FlowReport, FlowTable, Taken};
+use crate::identity::Locality;
+use crate::model::{
+    Address, Counter, Counters, Day, Endpoint, Layer4, Packet, Segment, Span, TcpFlags, Timestamp,
+};
+use crate::names::QueryTable;
+use crate::wire::dns;
+
+use super::super::report::{Fact, Mark};
+use super::{Records, Shared, WorkerSetup, count_flow, end_flows, join};
+
+/// A fact is told again after this long, so that what the judge remembers for a day stays fresh.
+const TOLD_FOR: Span = Span::hours(1);
+/// How many facts a partition remembers to have told; all are forgotten when it is more, and told again.
+const TOLD_LIMIT: usize = 1 << 14;
+
+/// One partition.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub flows: FlowTable,
+    pub queries: QueryTable,
+    /// Flows of DNS over UDP, kept only for the records.
+    pub dns_flows: Option<FlowTable>,
+    /// The day of the latest contact of a client with an external DNS server: one a day is judged.
+    pub dns_contacts: HashMap<(Segment, Address, Address), Day, foldhash::fast::RandomState>,
+    told: HashMap<Fact, Timestamp, foldhash::fast::RandomState>,
+}
+
+impl Part {
+    pub fn new(setup: &WorkerSetup) -> Self {
+        let limits = setup.limits;
+        let dns_flows = (setup.records == Records::Wanted).then(|| FlowTable::new(1, limits.others));
+        Self {
+            flows: FlowTable::new(limits.candidates, limits.others),
+            queries: QueryTable::new(limits.queries),
+            dns_flows,
+            dns_contacts: HashMap::default(),
+            told: HashMap::default(),
+        }
+    }
+
+    /// Takes a packet.
+    pub fn packet(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) {
+        let mut carries_dns = false;
+        if !payload.is_empty() {
+            match packet.layer4 {
+                Layer4::Udp => {
+                    if self.datagram(packet, payload, shared) {
+                        return;
+                    }
+                }
+                Layer4::Tcp { .. } => carries_dns = is_dns_over_tcp(payload),
+            }
+        }
+        self.flow(packet, carries_dns, shared);
+    }
+
+    /// Takes a packet into the flow table.
+    pub fn flow(&mut self, packet: &Packet, carries_dns: bool, shared: &mut Shared) {
+        let network = &shared.setup.network;
+        let mut ends = None;
+        let taken = self.flows.take(packet, carries_dns, || {
+            let found = (network.locality(packet.from), network.locality(packet.to));
+            ends = Some(found);
+            class_of(packet, found)
+        });
+        match taken {
+            Taken::Continued => {}
+            Taken::Opened => {
+                let ends = ends.unwrap_or((Locality::Neither, Locality::Neither));
+                count_flow(&mut shared.report.counters, counter_of(packet, ends));
+                shared.count_opened(packet.segment, ends == (Locality::External, Locality::External));
+                self.tell_sender(packet, ends, shared);
+            }
+            Taken::Answered { listens } => {
+                let ends = (network.locality(packet.from), network.locality(packet.to));
+                // A well-known port speaks for itself (rule F3), unless both are.
+                if listens && (packet.from_port >= 1024 || packet.to_port < 1024) {
+                    let endpoint = Endpoint {
+                        ip: packet.from,
+                        port: packet.from_port,
+                    };
+                    self.tell(Fact::Listening(packet.segment, packet.transport(), endpoint), packet, shared);
+                }
+                self.tell_sender(packet, ends, shared);
+            }
+        }
+    }
+
+    /// Tells what the first packet of a side of a flow shows about its sender.
+    fn tell_sender(&mut self, packet: &Packet, ends: (Locality, Locality), shared: &mut Shared) {
+        if ends == (Locality::Internal, Locality::External) {
+            self.tell(Fact::Outbound(packet.source), packet, shared);
+        }
+        let Some(mac) = packet.from_mac else { return };
+        match ends.0 {
+            Locality::Internal => self.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet, shared),
+            Locality::External => self.tell(Fact::MacRouter(packet.segment, mac), packet, shared),
+            Locality::Neither => {}
+        }
+    }
+
+    /// Tells a fact, unless it was told within the last hour.
+    pub fn tell(&mut self, fact: Fact, packet: &Packet, shared: &mut Shared) {
+        if let Some(told) = self.told.get_mut(&fact) {
+            if packet.time.since(*told) < TOLD_FOR {
+                return;
+            }
+            *told = packet.time;
+        } else {
+            if self.told.len() >= TOLD_LIMIT {
+                self.told.clear();
+            }
+            self.told.insert(fact, packet.time);
+        }
+        shared.report.facts.push((fact, packet.time));
+    }
+
+    /// Ends an epoch.
+    pub fn end_epoch(&mut self, mark: &Mark, counters: &mut Counters) -> FlowReport {
+        let mut report = end_flows(&mut self.flows, mark);
+        if let Some(table) = &mut self.dns_flows {
+            report = join(report, end_flows(table, mark));
+        }
+        if matches!(mark.ending, super::Ending::Stretch(_)) {
+            self.queries.clear();
+            self.told.clear();
+            self.dns_contacts.clear();
+        }
+        counters.add(Counter::DnsQueriesEvicted, self.queries.mark(mark.now));
+        report
+    }
+}
+
+/// Says which table a flow belongs to that this packet opens.
+fn class_of(packet: &Packet, ends: (Locality, Locality)) -> Class {
+    match ends {
+        (Locality::Internal, Locality::External) => Class::Candidate,
+        (Locality::External, Locality::Internal) if !is_syn(packet) => Class::Candidate,
+        _ => Class::Other,
+    }
+}
+
+fn counter_of(packet: &Packet, ends: (Locality, Locality)) -> Counter {
+    match ends {
+        (Locality::Internal, Locality::Internal) => Counter::FlowsInternal,
+        (Locality::External, Locality::External) => Counter::FlowsExternal,
+        (Locality::External, Locality::Internal) if is_syn(packet) => Counter::FlowsInbound,
+        (Locality::Neither, _) | (_, Locality::Neither) => Counter::FlowsNeither,
+        _ => Counter::FlowsCandidates,
+    }
+}
+
+fn is_syn(packet: &Packet) -> bool {
+    match packet.layer4 {
+        Layer4::Tcp { flags, .. } => flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK),
+        Layer4::Udp => false,
+    }
+}
+
+/// Says whether the first octets of a TCP payload are a DNS query with its length (RFC 1035 section 4.2.2).
+fn is_dns_over_tcp(head: &[u8]) -> bool {
+    let Some((length, message)) = head.split_first_chunk::<2>() else { return false };
+    usize::from(u16::from_be_bytes(*length)) >= message.len() && dns::peek(message) == Some(dns::Role::Query)
+}
