@@ -1,3 +1,4 @@
 //! firstcontact: a passive network sensor.
 
+pub mod destination;
 pub mod model;
