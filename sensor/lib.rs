@@ -1,4 +1,5 @@
 //! firstcontact: a passive network sensor.
 
 pub mod destination;
+pub mod identity;
 pub mod model;
