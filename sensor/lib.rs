@@ -4,3 +4,4 @@ pub mod destination;
 pub mod enrichment;
 pub mod identity;
 pub mod model;
+pub mod settings;
