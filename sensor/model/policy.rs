@@ -139,14 +139,23 @@ pub struct WorkloadRule {
 }
 
 /// One `[[aggregate]]` rule (rule D4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Labels left of the suffix are read from right to left. Those that `strip` names are dropped; the first other one
+/// is the service, and service and suffix are the domain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AggregateRule {
-    /// Names under this suffix are meant; matched on label boundaries.
+    /// Names under this suffix are meant; matched on label boundaries, the longest suffix first.
     pub suffix: String,
-    /// Labels that are dropped, such as regions; `*` stands for any run of characters.
+    /// Labels that are dropped, such as regions. `*` stands for any run of characters, `?` for one, `#` for one digit.
+    /// An entry that starts with `-` is dropped from the end of the service's label, such as `-fips`.
     pub strip: Vec<String>,
     /// Whether what stands left of the service is a tenant.
     pub tenant: bool,
+    /// Services whose customers choose the labels in front of them: there nothing is dropped, so that no customer's
+    /// name can be made to look like another's.
+    pub verbatim: Vec<String>,
+    /// The suffix of another rule; names under this one are then read as names under that one.
+    pub alias_of: Option<String>,
 }
 
 impl Default for Policy {
