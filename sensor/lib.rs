@@ -1,3 +1,4 @@
 //! firstcontact: a passive network sensor.
 
 pub mod model;
+pub mod store;
