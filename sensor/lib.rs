@@ -2,7 +2,6 @@
 
 pub mod alerting;
 pub mod baseline;
-pub mod capture;
 pub mod destination;
 pub mod engine;
 pub mod enrichment;
@@ -11,7 +10,5 @@ pub mod identity;
 pub mod model;
 pub mod names;
 pub mod settings;
-pub mod sinks;
 pub mod store;
-pub mod views;
 pub mod wire;

@@ -1,0 +1,153 @@
+//! What the judge reads.
+
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::sync::{Arc, PoisonError};
+
+use crate::model::{
+    Address, AlertId, AlertRecord, Ledger, LedgerError, NameRecord, Opening, PairChange, StoredPair, Timestamp,
+    WorkloadId,
+};
+
+use super::Store;
+use super::commit::{COMMITTED, STATE};
+use super::expiry;
+use super::table::Table;
+use super::v1;
+
+impl Ledger for Store {
+    fn opening(&self) -> Result<Opening, LedgerError> {
+        let committed = self.rows.read(Table::Meta, COMMITTED, v1::decode_committed)?;
+        let state = self.rows.read(Table::State, STATE, v1::decode_json)?;
+        Ok(Opening {
+            next_sequence: committed.map_or(0, |committed| committed.sequence) + 1,
+            at: committed.map(|committed| committed.at),
+            workloads: self.rows.read_all(Table::Workloads, .., |key, row| {
+                Some((v1::from_workload_key(key)?, v1::decode_workload(row)?))
+            })?,
+            journal: self.journal()?,
+            pending: self.rows.read_all(Table::Pending, .., |_, row| v1::decode_json(row))?,
+            open: self.rows.read_all(Table::Open, .., |_, row| v1::decode_json(row))?,
+            state: state.unwrap_or_default(),
+        })
+    }
+
+    /// Records of the same segment, client, name and address are merged; those answered from `first_frame` on are as
+    /// if they had not been written.
+    fn names(&self, first_frame: Timestamp) -> Result<Vec<NameRecord>, LedgerError> {
+        let mut merged: BTreeMap<NameKey, NameRecord> = BTreeMap::new();
+        for row in self.rows.scan(Table::Names, v1::last_use_key(first_frame).to_vec()..)? {
+            let records = v1::decode_names(&row?.1).ok_or_else(|| self.rows.damaged(Table::Names))?;
+            for record in records {
+                if record.evidence.last >= first_frame || expiry::last_use(&record) < first_frame {
+                    continue;
+                }
+                match merged.entry(NameKey::of(&record)) {
+                    Entry::Vacant(free) => {
+                        free.insert(record);
+                    }
+                    Entry::Occupied(mut same) => join(same.get_mut(), record),
+                }
+            }
+        }
+        Ok(merged.into_values().collect())
+    }
+
+    fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
+        let mut pairs = Vec::new();
+        for row in self.rows.scan_prefix(Table::Pages, &v1::workload_key(workload))? {
+            pairs.extend(v1::decode_page(&row?.1).ok_or_else(|| self.rows.damaged(Table::Pages))?);
+        }
+        Ok(pairs)
+    }
+
+    fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {
+        // The recent ones first: a fold in between moves them to where they are looked for next.
+        let recent = self.recent_holders.read().unwrap_or_else(PoisonError::into_inner);
+        let mut workloads: Vec<WorkloadId> = recent.of(destination).map(|holder| holder.workload).collect();
+        drop(recent);
+        if let Some(row) = self.rows.get(Table::Holders, &v1::bucket(destination))? {
+            let found = v1::decode_holders(&row).filter(|holder| holder.destination == destination);
+            workloads.extend(found.map(|holder| holder.workload));
+        }
+        workloads.sort_unstable();
+        workloads.dedup();
+        Ok(workloads)
+    }
+
+    fn alert(&self, id: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
+        self.rows.read(Table::Alerts, &id.0, v1::decode_alert)
+    }
+}
+
+impl Store {
+    /// Returns the journal rows that are not in pages, oldest first.
+    pub(super) fn journal(&self) -> Result<Vec<(u64, Vec<PairChange>)>, LedgerError> {
+        let committed = self.rows.read(Table::Meta, COMMITTED, v1::decode_committed)?;
+        let first = committed
+            .map_or(0, |committed| committed.folded_through)
+            .saturating_add(1);
+        self.rows
+            .read_all(Table::Journal, v1::sequence_key(first).to_vec().., |key, row| {
+                Some((v1::from_sequence_key(key)?, v1::decode_journal(row)?))
+            })
+    }
+}
+
+/// The judge and the commit thread share one store.
+impl Ledger for Arc<Store> {
+    fn opening(&self) -> Result<Opening, LedgerError> {
+        Store::opening(self)
+    }
+
+    fn names(&self, first_frame: Timestamp) -> Result<Vec<NameRecord>, LedgerError> {
+        Store::names(self, first_frame)
+    }
+
+    fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
+        Store::pairs(self, workload)
+    }
+
+    fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {
+        Store::holders(self, destination)
+    }
+
+    fn alert(&self, id: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
+        Store::alert(self, id)
+    }
+}
+
+/// What makes two records of names the same evidence.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct NameKey {
+    segment: Arc<str>,
+    client: Address,
+    name: Arc<str>,
+    address: Address,
+}
+
+impl NameKey {
+    fn of(record: &NameRecord) -> Self {
+        Self {
+            segment: record.segment_text.clone(),
+            client: record.evidence.client,
+            name: record.evidence.name.clone(),
+            address: record.address,
+        }
+    }
+}
+
+/// Merges a record into an earlier one as [`crate::model::Evidence`] says; the last answer stands for the one that arrived last, since
+/// arrivals of two runs cannot be compared.
+fn join(into: &mut NameRecord, other: NameRecord) {
+    let order = |record: &NameRecord| (record.evidence.last, record.evidence.arrival);
+    let older = if order(&other) >= order(into) {
+        std::mem::replace(into, other).evidence
+    } else {
+        other.evidence
+    };
+    let evidence = &mut into.evidence;
+    evidence.first = evidence.first.min(older.first);
+    evidence.expires = evidence.expires.max(older.expires);
+    evidence.greatest_ttl = evidence.greatest_ttl.max(older.greatest_ttl);
+    evidence.admission = evidence.admission.min(older.admission);
+}

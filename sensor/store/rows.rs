@@ -1,0 +1,155 @@
+//! The rows of the tables, with errors that name the folder.
+
+use std::path::PathBuf;
+
+use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IterateBounds, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+
+use crate::model::{Durability, LedgerError};
+
+use super::folder;
+use super::table::Table;
+
+/// Whether changes are written to a log before they are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// They are: a change survives the process.
+    Kept,
+    /// They are not: the folder dies with the process.
+    Absent,
+}
+
+/// A row as it was read: key and value.
+pub type Row = (Box<[u8]>, Box<[u8]>);
+
+/// The open tables.
+pub struct Rows {
+    db: DB,
+    folder: PathBuf,
+    log: Log,
+}
+
+impl Rows {
+    /// Takes open tables over.
+    pub const fn new(db: DB, folder: PathBuf, log: Log) -> Self {
+        Self { db, folder, log }
+    }
+
+    /// Returns the handle of a table.
+    pub fn family(&self, table: Table) -> Result<&ColumnFamily, LedgerError> {
+        let absent = || LedgerError::Damaged {
+            folder: folder::shown(&self.folder),
+            kind: table.name(),
+        };
+        self.db.cf_handle(table.name()).ok_or_else(absent)
+    }
+
+    /// Returns a row.
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>, LedgerError> {
+        self.db
+            .get_pinned_cf(self.family(table)?, key)
+            .map_err(self.failed("reading"))
+    }
+
+    /// Returns a row as what it holds.
+    pub fn read<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        decode: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, LedgerError> {
+        match self.get(table, key)? {
+            Some(row) => decode(&row).map(Some).ok_or_else(|| self.damaged(table)),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the rows whose keys are in a range, in order.
+    pub fn scan(
+        &self,
+        table: Table,
+        range: impl IterateBounds,
+    ) -> Result<impl Iterator<Item = Result<Row, LedgerError>>, LedgerError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(range);
+        options.set_total_order_seek(true);
+        let rows = self
+            .db
+            .iterator_cf_opt(self.family(table)?, options, IteratorMode::Start);
+        Ok(rows.map(|row| row.map_err(self.failed("reading"))))
+    }
+
+    /// Returns the rows whose keys have the prefix by which their table is filtered, in order.
+    pub fn scan_prefix(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Result<impl Iterator<Item = Result<Row, LedgerError>>, LedgerError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(prefix));
+        options.set_prefix_same_as_start(true);
+        let rows = self
+            .db
+            .iterator_cf_opt(self.family(table)?, options, IteratorMode::Start);
+        Ok(rows.map(|row| row.map_err(self.failed("reading"))))
+    }
+
+    /// Returns what the rows in a range hold, in order.
+    pub fn read_all<T>(
+        &self,
+        table: Table,
+        range: impl IterateBounds,
+        decode: impl Fn(&[u8], &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, LedgerError> {
+        self.scan(table, range)?
+            .map(|row| {
+                let (key, value) = row?;
+                decode(&key, &value).ok_or_else(|| self.damaged(table))
+            })
+            .collect()
+    }
+
+    /// Applies changes, all or none.
+    pub fn write(&self, changes: WriteBatch, durability: Durability) -> Result<(), LedgerError> {
+        let mut options = WriteOptions::default();
+        match self.log {
+            Log::Kept => options.set_sync(durability == Durability::Synced),
+            Log::Absent => options.disable_wal(true),
+        }
+        self.db.write_opt(changes, &options).map_err(self.failed("writing"))
+    }
+
+    /// Brings everything that was written to the disk.
+    pub fn sync(&self) -> Result<(), LedgerError> {
+        match self.log {
+            Log::Kept => self.db.flush_wal(true).map_err(self.failed("syncing")),
+            Log::Absent => Ok(()),
+        }
+    }
+
+    /// Returns what makes an error of an action that failed.
+    pub fn failed<E>(&self, action: &'static str) -> impl Fn(E) -> LedgerError
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        folder::failed(&self.folder, action)
+    }
+
+    /// Returns the error for a row that cannot be read.
+    pub fn damaged(&self, table: Table) -> LedgerError {
+        LedgerError::Damaged {
+            folder: folder::shown(&self.folder),
+            kind: table.name(),
+        }
+    }
+
+    /// Compacts a table whole, as RocksDB would in time.
+    #[cfg(test)]
+    pub fn compact(&self, table: Table) {
+        let family = self.family(table).unwrap();
+        self.db.flush_cf(family).unwrap();
+        let mut options = rocksdb::CompactOptions::default();
+        options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+        self.db
+            .compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+    }
+}

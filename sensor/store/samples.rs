@@ -1,0 +1,324 @@
+//! Arbitrary records for the tests of this folder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::model::*;
+
+fn text() -> impl Strategy<Value = Arc<str>> {
+    prop_oneof!["[a-z0-9.-]{0,20}", ".{0,8}"].prop_map(Arc::from)
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp)
+}
+
+pub fn address() -> impl Strategy<Value = Address> {
+    prop_oneof![
+        any::<[u8; 4]>().prop_map(Address::v4),
+        any::<[u8; 16]>().prop_map(Address::v6)
+    ]
+}
+
+fn alert_id() -> impl Strategy<Value = AlertId> {
+    any::<[u8; 16]>().prop_map(AlertId)
+}
+
+fn key() -> impl Strategy<Value = PairKey> {
+    prop_oneof![
+        text().prop_map(PairKey::Domain),
+        text().prop_map(PairKey::Tenant),
+        address().prop_map(PairKey::Address),
+        text().prop_map(PairKey::AttemptedDomain),
+        text().prop_map(PairKey::AttemptedTenant),
+        address().prop_map(PairKey::AttemptedAddress),
+    ]
+}
+
+prop_compose! {
+    fn pair()(
+        (first, last) in (time(), time()),
+        (count, octets_out, octets_in) in any::<(u64, u64, u64)>(),
+        (newest, bits) in any::<(i32, u128)>(),
+        ports in prop::collection::vec(any::<u16>(), 0..=Pair::PORTS),
+        names in prop::collection::vec((text(), address()), 0..=Pair::NAMES),
+        novelty in 0..5_u8,
+        alert in prop::option::of(alert_id()),
+    ) -> Pair {
+        let days = ActiveDays { newest: Day(newest), bits };
+        let novelty = Novelty::from_number(novelty).unwrap();
+        Pair { first, last, count, octets_out, octets_in, days, ports, names, novelty, alert }
+    }
+}
+
+pub fn stored(slot: impl Strategy<Value = u32>) -> impl Strategy<Value = StoredPair> {
+    (slot, key(), pair()).prop_map(|(slot, key, pair)| StoredPair { slot, key, pair })
+}
+
+pub fn changes(most: usize) -> impl Strategy<Value = Vec<PairChange>> {
+    let change = (0..4_u32, stored(0..100_u32)).prop_map(|(workload, stored)| PairChange {
+        workload: WorkloadId(workload),
+        stored,
+    });
+    prop::collection::vec(change, 0..=most)
+}
+
+/// A page of few workloads, its pairs by slot.
+pub fn page() -> impl Strategy<Value = Page> {
+    let pairs = prop::collection::btree_map(0..StoredPair::A_PAGE, stored(Just(0)), 0..5);
+    (0..3_u32, 0..3_u32, pairs).prop_map(|(workload, number, pairs)| Page {
+        workload: WorkloadId(workload),
+        number,
+        pairs: pairs
+            .into_iter()
+            .map(|(slot, stored)| StoredPair {
+                slot: number * StoredPair::A_PAGE + slot,
+                ..stored
+            })
+            .collect(),
+    })
+}
+
+pub fn holder() -> impl Strategy<Value = Holder> {
+    any::<(u64, u32, i32)>().prop_map(|(destination, workload, day)| Holder {
+        destination,
+        workload: WorkloadId(workload),
+        day,
+    })
+}
+
+/// Entries that often meet.
+pub fn few_holders() -> impl Strategy<Value = Holder> {
+    (0..4_u64, 0..4_u32, 0..3_i32).prop_map(|(destination, workload, day)| Holder {
+        destination,
+        workload: WorkloadId(workload),
+        day,
+    })
+}
+
+pub fn workload() -> impl Strategy<Value = WorkloadRecord> {
+    let key = prop_oneof![
+        text().prop_map(WorkloadKey::Named),
+        (text(), address()).prop_map(|(segment, address)| WorkloadKey::Address(segment, address)),
+    ];
+    (key, text(), prop::option::of(text()), time(), time(), any::<u32>()).prop_map(
+        |(key, segment, group, since, learns_until, destinations)| WorkloadRecord {
+            key,
+            segment,
+            group,
+            since,
+            learns_until,
+            destinations,
+        },
+    )
+}
+
+prop_compose! {
+    pub fn name()(
+        segment in prop_oneof![
+            Just(Segment::NONE),
+            (0..1_u32 << 24).prop_map(Segment::vni),
+            (0..9_u32).prop_map(Segment::numbered),
+        ],
+        (segment_text, address, name) in (text(), address(), text()),
+        (client, server) in (address(), address()),
+        (is_hint, is_admitted) in any::<(bool, bool)>(),
+        (ttl, greatest_ttl, arrival) in any::<(u32, u32, u64)>(),
+        (first, last, expires) in (time(), time(), time()),
+        chain in prop::collection::vec(text(), 0..3),
+    ) -> NameRecord {
+        let evidence = Evidence {
+            name,
+            client,
+            server,
+            kind: if is_hint { EvidenceKind::DnsHint } else { EvidenceKind::DnsAddress },
+            admission: if is_admitted { Admission::Admitted } else { Admission::Unsolicited },
+            ttl,
+            first,
+            last,
+            arrival: Arrival(arrival),
+            expires,
+            greatest_ttl,
+            chain: chain.into(),
+        };
+        NameRecord { segment, segment_text, address, evidence }
+    }
+}
+
+prop_compose! {
+    pub fn alert()(
+        (id, ts, at) in (alert_id(), time(), time()),
+        (title, name, client, server) in (text(), text(), address(), address()),
+        (octets_out, octets_in, port) in any::<(u64, u64, u16)>(),
+        eighths in 0..1_000_000_u32,
+        explained: bool,
+    ) -> Alert {
+        Alert {
+            id,
+            revision: 1,
+            kind: if explained { AlertKind::NewExternalDomain } else { AlertKind::NewExternalIp },
+            title: title.to_string(),
+            event: AlertEvent::Raised,
+            ts,
+            at,
+            severity: Severity::High,
+            confidence: 90,
+            novelty: Reach::Deployment,
+            prevalence: 0,
+            workload: AlertWorkload {
+                name: name.to_string(),
+                address: Some(client),
+                group: None,
+                owner: Some(title.clone()),
+                segment: Arc::from("-"),
+                since: None,
+            },
+            destination: AlertDestination {
+                domain: explained.then(|| name.clone()),
+                tenant: None,
+                name: explained.then(|| name.clone()),
+                ip: Some(server),
+                port: Some(port),
+                transport: Some(Transport::Tcp),
+            },
+            evidence: explained.then(|| AlertEvidence {
+                kind: EvidenceKind::DnsAddress,
+                scope: Scope::Client,
+                name: name.clone(),
+                client,
+                server,
+                ts,
+                ttl: 60,
+                chain: vec![title],
+            }),
+            unexplained: (!explained).then_some(Unexplained::NoQuery),
+            other_names: vec![OtherName { name, client, ts }],
+            claimed_name: None,
+            flow: AlertFlow {
+                start: FlowStart::Syn,
+                outcome: Outcome::Established,
+                octets_out,
+                octets_in,
+                duration: f64::from(eighths) / 8.0,
+                end: None,
+                community_id: None,
+            },
+            baseline: AlertBaseline {
+                window_days: 90,
+                first_contact: None,
+                last_contact: None,
+                workload_since: Some(at),
+                destinations: 3,
+            },
+            observation: Observation::default(),
+            attack: vec!["T1071".to_owned()],
+            links: BTreeMap::new(),
+            replaces: None,
+            count: None,
+            summary: String::new(),
+        }
+    }
+}
+
+pub fn alert_record() -> impl Strategy<Value = AlertRecord> {
+    alert().prop_map(|alert| AlertRecord {
+        state: AlertState::Raised,
+        considered: vec![Considered {
+            name: Arc::from("a.example"),
+            client: Address::v4([10, 0, 0, 1]),
+            server: Address::v4([10, 0, 0, 2]),
+            ts: alert.ts,
+            scope: Some(Scope::Client),
+            reason: Reason::Chosen,
+        }],
+        alert,
+    })
+}
+
+prop_compose! {
+    pub fn pending(arrival: std::ops::Range<u64>)(
+        arrival in arrival,
+        (ts, last) in (time(), time()),
+        (from, to, segment) in (address(), address(), text()),
+        (from_port, to_port, octets_out, octets_in) in any::<(u16, u16, u64, u64)>(),
+        mac in prop::option::of(any::<[u8; 6]>()),
+    ) -> PendingContact {
+        PendingContact {
+            arrival: Arrival(arrival),
+            ts,
+            last,
+            transport: Transport::Udp,
+            originator: Endpoint { ip: from, port: from_port },
+            responder: Endpoint { ip: to, port: to_port },
+            mac,
+            segment,
+            start: FlowStart::Datagram,
+            outcome: Outcome::Unanswered,
+            octets_out,
+            octets_in,
+            end: None,
+        }
+    }
+}
+
+pub fn open_alert() -> impl Strategy<Value = OpenAlert> {
+    ((0..4_u8), pending(0..4)).prop_map(|(id, contact)| OpenAlert {
+        id: AlertId([id; 16]),
+        contact,
+    })
+}
+
+pub fn state() -> impl Strategy<Value = JudgeState> {
+    (text(), address(), time(), any::<bool>()).prop_map(|(segment, address, since, has_learnt)| JudgeState {
+        segments: vec![SegmentState {
+            segment: segment.clone(),
+            since,
+            learns_until: since,
+            has_learnt,
+        }],
+        resolvers: vec![ResolverState {
+            segment,
+            address,
+            since,
+        }],
+    })
+}
+
+prop_compose! {
+    /// A batch of few keys, so that batches meet; its sequence and fold are the caller's.
+    pub fn batch()(
+        at in time(),
+        is_synced: bool,
+        pairs in changes(4),
+        pages in prop::collection::vec(page(), 0..3),
+        holders in prop::collection::vec(few_holders(), 0..4),
+        workloads in prop::collection::vec((0..4_u32, workload()), 0..3),
+        alerts in prop::collection::vec(alert_record(), 0..2),
+        deliver in prop::collection::vec(alert(), 0..3),
+        pending in prop::collection::vec(pending(0..4), 0..3),
+        judged in prop::collection::vec((0..4_u64).prop_map(Arrival), 0..2),
+        opened in prop::collection::vec(open_alert(), 0..3),
+        (closed, state) in (
+            prop::collection::vec((0..4_u8).prop_map(|id| AlertId([id; 16])), 0..2),
+            prop::option::of(state()),
+        ),
+    ) -> Batch {
+        Batch {
+            durability: if is_synced { Durability::Synced } else { Durability::Grouped },
+            pairs,
+            pages,
+            holders,
+            workloads: workloads.into_iter().map(|(id, record)| (WorkloadId(id), record)).collect(),
+            alerts,
+            deliver,
+            pending,
+            judged,
+            opened,
+            closed,
+            state,
+            ..Batch::empty(0, at)
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! What the ledger promises, as sentences.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+
+use crate::model::*;
+
+use super::expiry::RECENT;
+use super::table::Table;
+use super::{Store, samples};
+
+pub const MEMORY: u64 = 8 << 20;
+const RETENTION: Span = Span::days(180);
+
+pub fn open(dir: &std::path::Path) -> Store {
+    Store::open(dir, MEMORY, RETENTION).unwrap()
+}
+
+/// The ledger as plain maps.
+#[derive(Default)]
+pub struct Plain {
+    sequence: u64,
+    at: Option<Timestamp>,
+    workloads: BTreeMap<WorkloadId, WorkloadRecord>,
+    journal: BTreeMap<u64, Vec<PairChange>>,
+    pages: BTreeMap<(WorkloadId, u32), Vec<StoredPair>>,
+    holders: BTreeMap<u64, BTreeSet<WorkloadId>>,
+    alerts: BTreeMap<AlertId, AlertRecord>,
+    outbox: Vec<Alert>,
+    pending: BTreeMap<Arrival, PendingContact>,
+    open: BTreeMap<AlertId, OpenAlert>,
+    state: JudgeState,
+}
+
+impl Plain {
+    pub fn commit(&mut self, batch: &Batch) {
+        let batch = batch.clone();
+        self.sequence = batch.sequence;
+        self.at = Some(batch.at);
+        self.workloads.extend(batch.workloads);
+        if !batch.pairs.is_empty() {
+            self.journal.insert(batch.sequence, batch.pairs);
+        }
+        for page in batch.pages {
+            self.pages.insert((page.workload, page.number), page.pairs);
+        }
+        if let Some(through) = batch.folded_through {
+            self.journal.retain(|&sequence, _| sequence > through);
+        }
+        for holder in batch.holders {
+            self.holders
+                .entry(holder.destination)
+                .or_default()
+                .insert(holder.workload);
+        }
+        self.alerts
+            .extend(batch.alerts.into_iter().map(|record| (record.alert.id, record)));
+        self.outbox.extend(batch.deliver);
+        for arrival in batch.judged {
+            self.pending.remove(&arrival);
+        }
+        self.pending
+            .extend(batch.pending.into_iter().map(|contact| (contact.arrival, contact)));
+        self.open.extend(batch.opened.into_iter().map(|open| (open.id, open)));
+        for id in batch.closed {
+            self.open.remove(&id);
+        }
+        self.state = batch.state.unwrap_or(std::mem::take(&mut self.state));
+    }
+
+    pub fn check(&self, store: &Store) {
+        let opening = Opening {
+            next_sequence: self.sequence + 1,
+            at: self.at,
+            workloads: self.workloads.clone().into_iter().collect(),
+            journal: self.journal.clone().into_iter().collect(),
+            pending: self.pending.values().cloned().collect(),
+            open: self.open.values().cloned().collect(),
+            state: self.state.clone(),
+        };
+        assert_eq!(store.opening().unwrap(), opening);
+        for workload in (0..5).map(WorkloadId) {
+            let pages = self.pages.iter().filter(|((of, _), _)| *of == workload);
+            let paged: Vec<StoredPair> = pages.flat_map(|(_, pairs)| pairs.clone()).collect();
+            assert_eq!(store.pairs(workload).unwrap(), paged);
+            let journal = self
+                .journal
+                .values()
+                .flatten()
+                .filter(|change| change.workload == workload);
+            let all = paged.into_iter().chain(journal.map(|change| change.stored.clone()));
+            let by_slot: BTreeMap<u32, StoredPair> = all.map(|stored| (stored.slot, stored)).collect();
+            assert!(store.all_pairs(workload).unwrap().iter().eq(by_slot.values()));
+        }
+        for destination in 0..5 {
+            let expected: Vec<WorkloadId> = self.holders.get(&destination).into_iter().flatten().copied().collect();
+            assert_eq!(store.holders(destination).unwrap(), expected);
+        }
+        let mut alerts: Vec<&AlertRecord> = self.alerts.values().collect();
+        alerts.sort_by_key(|record| (record.alert.ts, record.alert.id));
+        assert!(
+            store
+                .alerts()
+                .unwrap()
+                .map(Result::unwrap)
+                .eq(alerts.into_iter().cloned())
+        );
+        for (id, record) in &self.alerts {
+            assert_eq!(store.alert(*id).unwrap().as_ref(), Some(record));
+        }
+        assert_eq!(store.outbox_end(), self.outbox.len() as u64);
+        let lines = store.outbox_after(0, usize::MAX).unwrap();
+        assert!(lines.into_iter().eq((1..).zip(self.outbox.iter().cloned())));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn reopening_gives_back_exactly_what_was_committed(
+        batches in prop::collection::vec((samples::batch(), 0..8_u64, any::<bool>()), 1..12),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plain = Plain::default();
+        let mut store = open(folder.path());
+        plain.check(&store);
+        for (sequence, (batch, folds, reopens)) in (1..).zip(batches) {
+            let folded_through = (folds > 4).then(|| folds.min(sequence));
+            let batch = Batch { sequence, folded_through, ..batch };
+            store.commit(&batch).unwrap();
+            plain.commit(&batch);
+            if reopens {
+                drop(store);
+                store = open(folder.path());
+            }
+        }
+        plain.check(&store);
+        plain.check(&Store::open_read_only(folder.path()).unwrap());
+        for table in Table::ALL {
+            store.rows.compact(table);
+        }
+        plain.check(&store);
+    }
+}
+
+#[test]
+fn a_batch_that_is_not_after_the_last_one_is_refused_whole() {
+    let store = Store::temporary(MEMORY, RETENTION).unwrap();
+    store.commit(&Batch::empty(7, Timestamp(1))).unwrap();
+    for sequence in [0, 6, 7] {
+        let mut batch = Batch::empty(sequence, Timestamp(2));
+        batch.state = Some(JudgeState::default());
+        assert!(matches!(store.commit(&batch), Err(LedgerError::Failed { .. })));
+    }
+    assert_eq!(store.opening().unwrap().at, Some(Timestamp(1)));
+}
+
+#[test]
+fn another_version_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("FORMAT"), "firstcontact ledger 2\n").unwrap();
+    for result in [
+        Store::open(folder.path(), MEMORY, RETENTION),
+        Store::open_read_only(folder.path()),
+    ] {
+        assert!(matches!(result, Err(LedgerError::OtherVersion { found, expected: 1, .. }) if found == "2"));
+    }
+}
+
+#[test]
+fn a_folder_of_something_else_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("thesis.txt");
+    std::fs::write(&file, "chapter 1").unwrap();
+    for dir in [folder.path(), file.as_path()] {
+        let result = Store::open(dir, MEMORY, RETENTION);
+        assert!(matches!(result, Err(LedgerError::NotALedger { .. })), "{result:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    std::fs::write(folder.path().join("FORMAT"), "pcapng 1\n").unwrap();
+    let result = Store::open(folder.path(), MEMORY, RETENTION);
+    assert!(matches!(result, Err(LedgerError::NotALedger { .. })));
+}
+
+#[test]
+fn a_claim_that_was_cut_short_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("FORMAT.tmp"), "first").unwrap();
+    std::fs::create_dir(folder.path().join("lost+found")).unwrap();
+    drop(open(folder.path()));
+    drop(open(folder.path()));
+}
+
+#[test]
+fn a_ledger_in_use_is_refused_and_can_still_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.commit(&Batch::empty(1, Timestamp(5))).unwrap();
+    let second = Store::open(folder.path(), MEMORY, RETENTION);
+    assert!(matches!(second, Err(LedgerError::Locked { .. })), "{second:?}");
+    let reader = Store::open_read_only(folder.path()).unwrap();
+    assert_eq!(reader.opening().unwrap().at, Some(Timestamp(5)));
+    assert!(reader.commit(&Batch::empty(2, Timestamp(6))).is_err());
+    store.commit(&Batch::empty(2, Timestamp(6))).unwrap();
+}
+
+#[test]
+fn reading_what_is_not_there_fails_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    assert!(matches!(
+        Store::open_read_only(&absent),
+        Err(LedgerError::Failed { .. })
+    ));
+    assert!(!absent.exists());
+}
+
+#[test]
+fn a_temporary_ledger_leaves_nothing_behind() {
+    let store = Store::temporary(MEMORY, RETENTION).unwrap();
+    let folder = store._folder.as_ref().unwrap().path().to_owned();
+    store.commit(&Batch::empty(1, Timestamp(5))).unwrap();
+    assert!(folder.exists());
+    drop(store);
+    assert!(!folder.exists());
+}
+
+#[test]
+fn rule_a4_what_every_sink_took_goes_and_what_does_not_fit_is_counted() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let line = samples::alert().new_tree(&mut runner).unwrap().current();
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let numbers = |store: &Store| -> Vec<u64> {
+        let lines = store.outbox_after(0, 100).unwrap();
+        lines.into_iter().map(|(number, _)| number).collect()
+    };
+    let mut batch = Batch::empty(1, Timestamp(1));
+    batch.deliver = vec![line; 10];
+    store.commit(&batch).unwrap();
+    assert_eq!(store.position("syslog").unwrap(), None);
+    store.set_position("syslog", 3).unwrap();
+    store.set_position("alerts", 9).unwrap();
+    assert_eq!(
+        store.positions().unwrap(),
+        [("alerts".to_owned(), 9), ("syslog".to_owned(), 3)]
+    );
+    assert_eq!(store.trim_outbox(3, 100).unwrap(), 0);
+    assert_eq!(numbers(&store), [4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(store.trim_outbox(3, 100).unwrap(), 0);
+    assert_eq!(store.trim_outbox(4, 4).unwrap(), 2);
+    assert_eq!(numbers(&store), [7, 8, 9, 10]);
+    assert_eq!(store.trim_outbox(99, 4).unwrap(), 0);
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(numbers(&store), [0; 0]);
+    assert_eq!(store.position("syslog").unwrap(), Some(3));
+    batch.sequence = 2;
+    store.commit(&batch).unwrap();
+    assert_eq!(numbers(&store), (11..=20).collect::<Vec<_>>());
+    assert_eq!(store.trim_outbox(3, 4).unwrap(), 6);
+    store.forget_position("alerts").unwrap();
+    assert_eq!(store.positions().unwrap().len(), 1);
+}
+
+fn name(last: Timestamp, ttl: u32, server: u8) -> NameRecord {
+    NameRecord {
+        segment: Segment::NONE,
+        segment_text: Arc::from("-"),
+        address: Address::v4([192, 0, 2, 1]),
+        evidence: Evidence {
+            name: Arc::from("a.example"),
+            client: Address::v4([10, 0, 0, 1]),
+            server: Address::v4([10, 0, 0, server]),
+            kind: EvidenceKind::DnsAddress,
+            admission: Admission::Admitted,
+            ttl,
+            first: last,
+            last,
+            arrival: Arrival(u64::from(server)),
+            expires: last.plus(Span::seconds(i64::from(ttl))),
+            greatest_ttl: ttl,
+            chain: Arc::from([]),
+        },
+    }
+}
+
+#[test]
+fn rule_n3_names_are_merged_and_later_answers_are_as_if_not_written() {
+    let store = Store::temporary(MEMORY, RETENTION).unwrap();
+    let hour = |n: i64| Timestamp(0).plus(Span::hours(n));
+    for (sequence, record) in (1..).zip([name(hour(1), 7200, 1), name(hour(2), 60, 2), name(hour(9), 60, 3)]) {
+        let mut batch = Batch::empty(sequence, record.evidence.last);
+        batch.names = vec![record];
+        store.commit(&batch).unwrap();
+    }
+    let mut merged = name(hour(2), 60, 2);
+    merged.evidence.first = hour(1);
+    merged.evidence.expires = hour(3);
+    merged.evidence.greatest_ttl = 7200;
+    assert_eq!(store.names(hour(9)).unwrap(), [merged]);
+    assert_eq!(store.names(hour(1)).unwrap(), []);
+    assert_eq!(store.names(hour(25)).unwrap().len(), 1);
+    assert_eq!(store.names(hour(26)).unwrap().first().unwrap().evidence.first, hour(2));
+    assert_eq!(store.names(hour(34)).unwrap(), []);
+}
+
+/// A ledger of day 0 with a page of two pairs, of which the second is seen again on day 100, and the same in the index.
+fn aged(store: &Store) {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut pair = |slot, day: i64| {
+        let mut stored = samples::stored(Just(slot)).new_tree(&mut runner).unwrap().current();
+        stored.pair.last = Timestamp(0).plus(Span::days(day));
+        stored
+    };
+    let mut batch = Batch::empty(1, Timestamp(0));
+    batch.pages = [(0, [0, 1], [0, 100]), (1, [64, 65], [0, 0])]
+        .map(|(number, slots, days)| Page {
+            workload: WorkloadId(1),
+            number,
+            pairs: slots.into_iter().zip(days).map(|(slot, day)| pair(slot, day)).collect(),
+        })
+        .into();
+    let holder = |workload, day| Holder {
+        destination: 9,
+        workload: WorkloadId(workload),
+        day,
+    };
+    batch.holders = vec![holder(1, 0), holder(2, 100)];
+    batch.names = vec![name(Timestamp(0), 60, 1)];
+    store.commit(&batch).unwrap();
+}
+
+fn slots(store: &Store) -> Vec<u32> {
+    let pairs = store.pairs(WorkloadId(1)).unwrap();
+    pairs.into_iter().map(|stored| stored.slot).collect()
+}
+
+/// Commits empty batches that end on a day, each run as a fold, and compacts everything.
+fn pass(store: &Store, sequences: std::ops::RangeInclusive<u64>, day: i64) {
+    for sequence in sequences {
+        store
+            .commit(&Batch::empty(sequence, Timestamp(0).plus(Span::days(day))))
+            .unwrap();
+    }
+    for table in Table::ALL {
+        store.rows.compact(table);
+    }
+}
+
+#[test]
+fn rule_b5_what_is_expired_goes_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    aged(&store);
+    let recent = RECENT as u64;
+    pass(&store, 2..=recent + 1, 180);
+    assert_eq!(slots(&store), [0, 1, 64, 65], "exactly the retention still counts");
+    assert_eq!(store.names(Timestamp(0).plus(Span::hours(1))).unwrap(), []);
+    pass(&store, recent + 2..=2 * recent + 1, 181);
+    assert_eq!(slots(&store), [0, 1], "the page without a live pair goes at once");
+    store
+        .commit(&Batch::empty(2 * recent + 2, Timestamp(0).plus(Span::days(181))))
+        .unwrap();
+    assert_eq!(slots(&store), [1], "the other is written anew with the next batch");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(slots(&store), [1]);
+    pass(&store, 2 * recent + 3..=3 * recent + 2, 281);
+    assert_eq!(slots(&store), [0; 0]);
+}
+
+#[test]
+fn rule_b5_one_wrong_clock_deletes_nothing() {
+    let store = Store::temporary(MEMORY, RETENTION).unwrap();
+    aged(&store);
+    let recent = RECENT as u64;
+    pass(&store, 2..=recent, 3000);
+    assert_eq!(slots(&store), [0, 1, 64, 65]);
+    assert_eq!(store.names(Timestamp(1)).unwrap().len(), 1);
+    pass(&store, recent + 1..=recent + 1, 0);
+    pass(&store, recent + 2..=2 * recent, 3000);
+    assert_eq!(slots(&store), [0, 1, 64, 65]);
+    pass(&store, 2 * recent + 1..=2 * recent + 1, 3000);
+    assert_eq!(slots(&store), [0; 0]);
+}
+
+#[test]
+fn rule_b5_an_old_capture_is_safe_from_its_first_batch() {
+    let store = Store::temporary(MEMORY, RETENTION).unwrap();
+    let recent = RECENT as u64;
+    pass(&store, 1..=recent, 3000);
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut batch = Batch::empty(recent + 1, Timestamp(0));
+    let mut stored = samples::stored(Just(5)).new_tree(&mut runner).unwrap().current();
+    stored.pair.last = Timestamp(0);
+    batch.pages = vec![Page {
+        workload: WorkloadId(1),
+        number: 0,
+        pairs: vec![stored],
+    }];
+    store.commit(&batch).unwrap();
+    store.rows.compact(Table::Pages);
+    assert_eq!(slots(&store), [5]);
+}
+
+#[test]
+fn entries_of_the_index_are_found_before_and_after_they_are_folded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path());
+    let holder = |workload| Holder {
+        destination: u64::from(workload % 10_000).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        workload: WorkloadId(workload),
+        day: 1,
+    };
+    for (sequence, start) in (1..).zip((0..150_000).step_by(30_000)) {
+        let mut batch = Batch::empty(sequence, Timestamp(1));
+        batch.holders = (start..start + 30_000).map(holder).collect();
+        store.commit(&batch).unwrap();
+        let found = store.holders(holder(7).destination).unwrap();
+        let expected: Vec<WorkloadId> = (7..start + 30_000).step_by(10_000).map(WorkloadId).collect();
+        assert_eq!(found, expected);
+        if sequence == 3 {
+            drop(store);
+            store = open(folder.path());
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Keys: big endian, so that rows lie in the order of what they are named after.
+
+use crate::model::{AlertId, Timestamp, WorkloadId};
+
+/// How many leading bits of a destination's hash name its bucket in the index by destination.
+///
+/// Buckets are few so that a fold of the recent entries is few merges, and many so that a bucket stays short: with 60
+/// million pairs one has 58 KiB.
+const BUCKET_BITS: u32 = 14;
+
+/// Before the name of a sink in the key of its position.
+const SINK: &[u8] = b"sink:";
+
+/// Before the number of a batch, modulo the ring's length, in the key of its time.
+const RECENT: &[u8] = b"at:";
+
+/// Returns the key of what is numbered by batch, outbox line or arrival.
+pub const fn sequence_key(sequence: u64) -> [u8; 8] {
+    sequence.to_be_bytes()
+}
+
+/// Reads a key of [`sequence_key`].
+pub fn from_sequence_key(key: &[u8]) -> Option<u64> {
+    key.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// Returns the key of a workload, which is also the prefix of its pages.
+pub const fn workload_key(workload: WorkloadId) -> [u8; 4] {
+    workload.0.to_be_bytes()
+}
+
+/// Reads a key of [`workload_key`].
+pub fn from_workload_key(key: &[u8]) -> Option<WorkloadId> {
+    key.try_into().ok().map(u32::from_be_bytes).map(WorkloadId)
+}
+
+/// Returns the key of a page.
+pub fn page_key(workload: WorkloadId, number: u32) -> [u8; 8] {
+    ((u64::from(workload.0) << 32) | u64::from(number)).to_be_bytes()
+}
+
+/// Returns whose page it is and which one.
+pub fn workload_of_page(key: &[u8]) -> Option<(WorkloadId, u32)> {
+    let [a, b, c, d, e, f, g, h] = *key.as_array::<8>()?;
+    Some((
+        WorkloadId(u32::from_be_bytes([a, b, c, d])),
+        u32::from_be_bytes([e, f, g, h]),
+    ))
+}
+
+/// Returns the key of the bucket that holds a destination.
+pub fn bucket(destination: u64) -> [u8; 2] {
+    let [_, _, _, _, _, _, high, low] = (destination >> (64 - BUCKET_BITS)).to_be_bytes();
+    [high, low]
+}
+
+/// Returns the key of a row of names: when its last record is of use for the last time, then its batch.
+pub fn names_key(last_use: Timestamp, sequence: u64) -> [u8; 16] {
+    ((u128::from(last_use_number(last_use)) << 64) | u128::from(sequence)).to_be_bytes()
+}
+
+/// Returns the least key of [`names_key`] for an instant.
+pub fn last_use_key(last_use: Timestamp) -> [u8; 16] {
+    names_key(last_use, 0)
+}
+
+/// Flips the sign, so that unsigned order is the order of time.
+const fn last_use_number(time: Timestamp) -> u64 {
+    time.0.cast_unsigned() ^ (1 << 63)
+}
+
+/// Reads an alert's id.
+pub fn alert_id_of(key: &[u8]) -> Option<AlertId> {
+    key.try_into().ok().map(AlertId)
+}
+
+/// Returns the key of a sink's position.
+pub fn sink_key(sink: &str) -> Vec<u8> {
+    [SINK, sink.as_bytes()].concat()
+}
+
+/// Reads the sink's name from a key of [`sink_key`]; `None` for every other key.
+pub fn sink_of(key: &[u8]) -> Option<&str> {
+    key.strip_prefix(SINK).and_then(|sink| std::str::from_utf8(sink).ok())
+}
+
+/// Returns the key of a place in the ring of recent batches' times.
+pub fn recent_key(place: usize) -> Vec<u8> {
+    [RECENT, &(place as u64).to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lie_in_the_order_of_their_last_use() {
+        let times = [
+            Timestamp::MIN,
+            Timestamp(-1),
+            Timestamp(0),
+            Timestamp(7),
+            Timestamp(i64::MAX),
+        ];
+        assert!(times.is_sorted_by_key(|&time| names_key(time, 9)));
+        assert!(last_use_key(Timestamp(7)) > names_key(Timestamp(6), u64::MAX));
+    }
+
+    #[test]
+    fn a_page_lies_under_its_workload() {
+        let key = page_key(WorkloadId(7), 3);
+        assert!(key.starts_with(&workload_key(WorkloadId(7))));
+        assert_eq!(workload_of_page(&key), Some((WorkloadId(7), 3)));
+    }
+
+    #[test]
+    fn a_bucket_is_the_front_of_the_hash() {
+        assert_eq!(bucket(0), [0, 0]);
+        assert_eq!(bucket(u64::MAX), [0x3f, 0xff]);
+        assert_eq!(bucket(1 << 50), [0, 1]);
+    }
+}

@@ -1,0 +1,32 @@
+//! The records of the first format, apart from the running types: octets and nothing else.
+//!
+//! Every row starts with the octet [`VERSION`]. Pairs, pages, names and workloads are written by hand, since there are
+//! millions of them; what is rare goes through JSON, where people can read it. Decoding takes any octets at all: it
+//! returns `None` for what this format did not write, and never allocates more than the row is long.
+//!
+//! Integers of fixed width are little endian inside rows and big endian in keys, where their order counts. Lengths and
+//! counts are LEB128 varints; signed differences are in zigzag form.
+
+mod holder;
+mod key;
+mod name;
+mod octets;
+mod pair;
+mod row;
+mod workload;
+
+pub use holder::{decode_holders, encode_holders};
+pub use key::{
+    alert_id_of, bucket, from_sequence_key, from_workload_key, last_use_key, names_key, page_key, recent_key,
+    sequence_key, sink_key, sink_of, workload_key, workload_of_page,
+};
+pub use name::{decode_names, encode_names};
+pub use pair::{decode_journal, decode_page, encode_journal, encode_page, page_span};
+pub use row::{
+    Committed, decode_alert, decode_committed, decode_json, decode_position, decode_time, encode_alert,
+    encode_committed, encode_json, encode_position, encode_time, time_of_alert,
+};
+pub use workload::{decode_workload, encode_workload};
+
+/// The octet that every row of this format starts with.
+pub const VERSION: u8 = 1;
