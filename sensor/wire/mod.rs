@@ -1,9 +1,11 @@
 //! Octets to headers: one file a header, pure functions, and [`Malformed`](crate::model::Malformed) as a value.
 //!
 //! [`decode`] walks a frame from its link header through every envelope to the innermost TCP or UDP packet (rules W1,
-//! W2, W4). Nothing here keeps state, reads a clock or logs, and nothing on the way of a packet allocates.
+//! W2, W4); [`dns`] reads the messages that such packets carry (rule N1). Nothing here keeps state, reads a clock or
+//! logs, and nothing on the way of a packet allocates.
 
 mod decode;
+pub mod dns;
 mod ethernet;
 mod extended;
 mod ip;

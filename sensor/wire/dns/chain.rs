@@ -1,0 +1,144 @@
+//! The names that a response leads to from the one that was asked.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::name::Name;
+use crate::model::{Layer, Malformed};
+
+/// How many names a chain may hold; resolvers give up after a dozen or two.
+const MOST: usize = 64;
+
+/// A name on the chain, in the order of its discovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link(usize);
+
+impl Link {
+    /// The name that was asked.
+    pub(super) const QUESTION: Self = Self(0);
+
+    /// Returns the name that was found next, which the chain need not hold.
+    pub(super) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// How a name was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// By CNAME and DNAME records alone.
+    Name,
+    /// Through an SVCB or HTTPS record in alias form: hints count, address records do not (rule N1).
+    Alias,
+}
+
+/// One name on the chain.
+struct Entry {
+    labels: SmallVec<[u8; 64]>,
+    from: Link,
+    at: Option<usize>,
+    reach: Reach,
+    text: Option<Arc<str>>,
+    names: Option<Arc<[Arc<str>]>>,
+}
+
+impl Entry {
+    fn new(from: Link, labels: &[u8], at: Option<usize>, reach: Reach) -> Self {
+        Self {
+            labels: SmallVec::from_slice(labels),
+            from,
+            at,
+            reach,
+            text: None,
+            names: None,
+        }
+    }
+}
+
+/// The names reached so far. Each is held once, so circles end.
+pub(super) struct Chain {
+    entries: SmallVec<[Entry; 2]>,
+}
+
+impl Chain {
+    /// Returns the chain of a question whose name stands at `at` in the message.
+    pub(super) fn new(question: &[u8], at: usize) -> Self {
+        let mut entries = SmallVec::new();
+        entries.push(Entry::new(Link::QUESTION, question, Some(at), Reach::Name));
+        Self { entries }
+    }
+
+    /// Adds the name that `from` leads to and that stands at `at`, unless it is held already.
+    ///
+    /// # Errors
+    ///
+    /// `Field("chain")` when there is no room.
+    pub(super) fn add(&mut self, from: Link, labels: &[u8], at: Option<usize>, reach: Reach) -> Result<(), Malformed> {
+        if self.find(labels).is_some() {
+            return Ok(());
+        }
+        if self.entries.len() >= MOST {
+            return Err(Malformed::field(Layer::Dns, "chain"));
+        }
+        self.entries.push(Entry::new(from, labels, at, reach));
+        Ok(())
+    }
+
+    /// Returns how many names are held, which is what looking for one costs.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Says whether there is such a name.
+    pub(super) fn holds(&self, link: Link) -> bool {
+        link.0 < self.entries.len()
+    }
+
+    /// Returns the name with these labels.
+    pub(super) fn find(&self, labels: &[u8]) -> Option<Link> {
+        self.entries.iter().position(|entry| *entry.labels == *labels).map(Link)
+    }
+
+    /// Returns the name that stands there in the message.
+    pub(super) fn written_at(&self, at: usize) -> Option<Link> {
+        self.entries.iter().position(|entry| entry.at == Some(at)).map(Link)
+    }
+
+    /// Returns the labels of a name.
+    pub(super) fn labels(&self, link: Link) -> &[u8] {
+        self.entries.get(link.0).map_or(&[], |entry| &entry.labels)
+    }
+
+    /// Returns how a name was reached.
+    pub(super) fn reach(&self, link: Link) -> Reach {
+        self.entries.get(link.0).map_or(Reach::Name, |entry| entry.reach)
+    }
+
+    /// Returns the names after the question up to and with this one.
+    pub(super) fn names(&mut self, link: Link) -> Arc<[Arc<str>]> {
+        if let Some(names) = self.entries.get(link.0).and_then(|entry| entry.names.as_ref()) {
+            return Arc::clone(names);
+        }
+        let mut names: SmallVec<[Arc<str>; 8]> = SmallVec::new();
+        let mut at = link;
+        while at != Link::QUESTION
+            && let Some(entry) = self.entries.get_mut(at.0)
+        {
+            let text = entry
+                .text
+                .get_or_insert_with(|| (&Name::from_labels(&entry.labels)).into());
+            names.push(Arc::clone(text));
+            at = entry.from;
+        }
+        names.reverse();
+        let names: Arc<[Arc<str>]> = match names.is_empty() {
+            true => Arc::default(),
+            false => names.into_iter().collect(),
+        };
+        if let Some(entry) = self.entries.get_mut(link.0) {
+            entry.names = Some(Arc::clone(&names));
+        }
+        names
+    }
+}
