@@ -110,6 +110,15 @@ impl Loaded {
         self.index.len()
     }
 
+    /// Returns how many domains and addresses there are pairs with, attempts left out.
+    pub fn destinations(&self) -> u32 {
+        let count = self
+            .iter()
+            .filter(|entry| matches!(entry.key, PairKey::Domain(_) | PairKey::Address(_)))
+            .count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// Returns every pair.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().flatten()

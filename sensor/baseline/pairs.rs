@@ -392,6 +392,15 @@ impl Baseline {
         }
     }
 
+    /// Returns how many domains and addresses a workload has contacts with.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn destinations(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<u32, LedgerError> {
+        Ok(self.load(ledger, workload)?.destinations())
+    }
+
     /// Returns every pair of a workload that is not forgotten at `at`.
     ///
     /// # Errors

@@ -118,6 +118,8 @@ pub struct Report {
     pub facts: Vec<(Fact, Timestamp)>,
     /// Flows opened by segment, and how many of them had both ends outside (rule S1).
     pub opened: Vec<(Segment, u64, u64)>,
+    /// Some of the flows with both ends outside, to tell which prefix is missing.
+    pub outside: Vec<(Segment, Address, Address)>,
     /// Evidence for the ledger.
     pub save: Vec<NameRecord>,
     /// What was counted.
@@ -143,9 +145,10 @@ impl SegmentTexts {
     }
 
     /// Returns a segment as records write it.
-    pub fn text(&mut self, segment: Segment) -> Arc<str> {
-        let entry = self.known.entry(segment);
-        let text = entry.or_insert_with(|| Arc::from(segment.detail().unwrap_or_default().to_string()));
-        text.clone()
+    pub fn text(&self, segment: Segment) -> Arc<str> {
+        match self.known.get(&segment) {
+            Some(text) => text.clone(),
+            None => Arc::from(segment.detail().unwrap_or_default().to_string()),
+        }
     }
 }

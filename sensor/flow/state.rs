@@ -170,6 +170,8 @@ pub struct FlowUpdate {
     pub sides: Sides<SideReport>,
     /// Why it ended, if it has.
     pub end: Option<FlowEnd>,
+    /// Whether this is the first report of the flow.
+    pub is_first: bool,
 }
 
 impl FlowUpdate {
@@ -205,6 +207,7 @@ pub(super) struct Flow {
     pub end: Option<FlowEnd>,
     /// Whether the flow stands in this epoch's list of changed flows.
     pub is_listed: bool,
+    is_reported: bool,
 }
 
 /// What a packet changed about its flow.
@@ -241,6 +244,7 @@ impl Flow {
             syn_sequence,
             end: None,
             is_listed: false,
+            is_reported: false,
         }
     }
 
@@ -325,7 +329,8 @@ impl Flow {
     }
 
     /// Returns the flow as the judge sees it.
-    pub fn report(&self) -> FlowUpdate {
+    pub fn report(&mut self) -> FlowUpdate {
+        let is_first = !std::mem::replace(&mut self.is_reported, true);
         let side = |side: Side| SideReport {
             octets: self.streams.of(side).octets,
             shown: *self.shown.of(side),
@@ -344,6 +349,7 @@ impl Flow {
                 high: side(Side::High),
             },
             end: self.end,
+            is_first,
         }
     }
 }

@@ -183,7 +183,11 @@ impl FlowTable {
                     if let Some(due) = due {
                         self.set_timer(due, handle, arrival);
                     }
-                    return if is_answer { Taken::Answered { listens } } else { Taken::Continued };
+                    return if is_answer {
+                        Taken::Answered { listens }
+                    } else {
+                        Taken::Continued
+                    };
                 }
                 let why = match packet.transport() {
                     Transport::Tcp if packet.time.since(flow.last) <= super::TCP_IDLE => FlowEnd::Replaced,
@@ -320,7 +324,6 @@ impl FlowTable {
     }
 
     fn drain(&mut self, why: Option<FlowEnd>) -> FlowReport {
-        self.collect();
         self.index.clear();
         self.timers.clear();
         let mut report = std::mem::take(&mut self.report);
@@ -329,10 +332,11 @@ impl FlowTable {
             (&mut self.others, &mut report.others_ended),
         ] {
             slab.free.clear();
+            slab.changed.clear();
             slab.hand = 0;
             for mut flow in std::mem::take(&mut slab.flows).into_iter().flatten() {
-                if flow.end.is_none() {
-                    flow.end = why;
+                if flow.end.is_none() || flow.is_listed {
+                    flow.end = flow.end.or(why);
                     updates.push(flow.report());
                 }
             }

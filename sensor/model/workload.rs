@@ -44,6 +44,4 @@ pub struct WorkloadRecord {
     pub since: Timestamp,
     /// Until when it learns; at or before `since` if it never did (rule B4).
     pub learns_until: Timestamp,
-    /// How many domains and addresses it has pairs with.
-    pub destinations: u32,
 }

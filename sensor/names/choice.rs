@@ -1,12 +1,14 @@
 //! Which of the names that were given for an address explains a contact (rule N4).
 
-use crate::model::{Evidence, Scope, Timestamp};
+use crate::model::{Evidence, Scope, Segment, Timestamp};
 
 /// Evidence that is within a scope of a contact and alive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// Whose answer it was, seen from the contact.
     pub scope: Scope,
+    /// The address space in which it was given; only a resolver's may differ from the contact's.
+    pub segment: Segment,
     /// The evidence.
     pub evidence: Evidence,
 }
@@ -71,6 +73,7 @@ mod tests {
     fn candidate(scope: Scope, name: &str, first: i64, last: i64) -> Candidate {
         Candidate {
             scope,
+            segment: Segment::NONE,
             evidence: Evidence {
                 name: Arc::from(name),
                 client: Address::v4([10, 0, 0, 1]),

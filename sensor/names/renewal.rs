@@ -29,7 +29,7 @@ impl Renewals {
     /// max(TTL, 24 h) after the last answer.
     #[must_use]
     pub fn life_of(&self, segment: Segment, evidence: &Evidence) -> Timestamp {
-        let life = LIFE_FLOOR.max(Span::seconds(i64::from(evidence.ttl)));
+        let life = LIFE_FLOOR.max(Span::seconds(i64::from(evidence.ttl)).min(LONGEST_LIFE));
         let cap = LIFE_CAP.max(Span::seconds(i64::from(evidence.greatest_ttl)));
         let key = (segment, evidence.client, evidence.name.clone());
         let renewed = self.used.get(&key).map_or(Timestamp::MIN, |used| used.plus(life));

@@ -103,14 +103,13 @@ pub fn workload() -> impl Strategy<Value = WorkloadRecord> {
         text().prop_map(WorkloadKey::Named),
         (text(), address()).prop_map(|(segment, address)| WorkloadKey::Address(segment, address)),
     ];
-    (key, text(), prop::option::of(text()), time(), time(), any::<u32>()).prop_map(
-        |(key, segment, group, since, learns_until, destinations)| WorkloadRecord {
+    (key, text(), prop::option::of(text()), time(), time()).prop_map(
+        |(key, segment, group, since, learns_until)| WorkloadRecord {
             key,
             segment,
             group,
             since,
             learns_until,
-            destinations,
         },
     )
 }
@@ -210,7 +209,6 @@ prop_compose! {
                 first_contact: None,
                 last_contact: None,
                 workload_since: Some(at),
-                destinations: 3,
             },
             observation: Observation::default(),
             attack: vec!["T1071".to_owned()],

@@ -74,7 +74,8 @@ impl Open {
 
     fn watch(&mut self, late: Late) {
         let address = late.contact.responder.ip;
-        self.late_until.insert((late.contact.first.plus(LATE_ANSWER), late.id, address));
+        self.late_until
+            .insert((late.contact.first.plus(LATE_ANSWER), late.id, address));
         self.late.entry(address).or_default().push(late);
     }
 
@@ -107,7 +108,10 @@ struct Spread {
 
 impl Judge {
     /// Raises an alert, unless its id is stored already (rule A2).
-    #[expect(clippy::too_many_arguments, reason = "an alert is made of all of these, and of nothing else")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an alert is made of all of these, and of nothing else"
+    )]
     pub(super) fn raise(
         &mut self,
         id: AlertId,
@@ -170,14 +174,25 @@ impl Judge {
     ) -> Result<Alert, LedgerError> {
         let at = contact.first;
         let spread = self.spread(who, &new.key, at)?;
-        let before = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?.map(|pair| (pair.first, pair.last));
+        let before = self
+            .baseline
+            .pair(&*self.ledger, who.id, &new.key, at)?
+            .map(|pair| (pair.first, pair.last));
         let destinations = self.baseline.destinations(&*self.ledger, who.id)?;
         let expired_known_domain = self.has_expired_known_domain(who, meaning, at)?;
         let evidence = meaning.evidence(at);
         let (domain, tenant, is_untrusted, has_several) = match meaning {
-            Meaning::Named { destination, is_untrusted, has_several, .. } => {
-                (Some(destination.domain.clone()), destination.tenant.clone(), *is_untrusted, *has_several)
-            }
+            Meaning::Named {
+                destination,
+                is_untrusted,
+                has_several,
+                ..
+            } => (
+                Some(destination.domain.clone()),
+                destination.tenant.clone(),
+                *is_untrusted,
+                *has_several,
+            ),
             Meaning::Unnamed(_) => (None, None, false, false),
         };
         let observation = self.observation(contact);
@@ -219,7 +234,11 @@ impl Judge {
             at: self.out.batch.at,
             severity: assessment.severity,
             confidence: assessment.confidence,
-            novelty: if spread.others == 0 { Reach::Deployment } else { Reach::Workload },
+            novelty: if spread.others == 0 {
+                Reach::Deployment
+            } else {
+                Reach::Workload
+            },
             prevalence: spread.others,
             workload: AlertWorkload {
                 name: self.workload_name(who, contact.originator.ip),
@@ -263,7 +282,10 @@ impl Judge {
 
     /// Counts the other workloads that have a destination in the window.
     fn spread(&mut self, who: Who, key: &PairKey, at: Timestamp) -> Result<Spread, LedgerError> {
-        let group = who.rule.and_then(|rule| self.rules.rule(rule)).and_then(|rule| rule.group.clone());
+        let group = who
+            .rule
+            .and_then(|rule| self.rules.rule(rule))
+            .and_then(|rule| rule.group.clone());
         let mut spread = Spread { others: 0, in_group: 0 };
         for other in self.baseline.holders(&*self.ledger, key)? {
             if other == who.id || !self.baseline.is_known(&*self.ledger, other, key, at)? {
@@ -280,7 +302,9 @@ impl Judge {
     }
 
     fn has_expired_known_domain(&mut self, who: Who, meaning: &Meaning, at: Timestamp) -> Result<bool, LedgerError> {
-        let Meaning::Unnamed(no_name) = meaning else { return Ok(false) };
+        let Meaning::Unnamed(no_name) = meaning else {
+            return Ok(false);
+        };
         let names: Vec<Arc<str>> = no_name.expired.iter().map(|evidence| evidence.name.clone()).collect();
         for name in names {
             let key = PairKey::Domain(self.destination(&name).domain);
@@ -302,7 +326,9 @@ impl Judge {
 
     /// Updates an alert whose flow passed 10,240 octets, ended, or got through (rule A3).
     pub(super) fn update_alert(&mut self, id: AlertId, contact: &Contact) -> Result<(), LedgerError> {
-        let Some(mut record) = self.alert_record(id)? else { return Ok(()) };
+        let Some(mut record) = self.alert_record(id)? else {
+            return Ok(());
+        };
         if record.state == AlertState::Withdrawn {
             return Ok(());
         }
@@ -339,9 +365,13 @@ impl Judge {
         let Late { id, contact, who } = late;
         let until = contact.first.plus(LATE_ANSWER);
         self.open.forget_late(*id, contact.responder.ip);
-        let Some(mut record) = self.alert_record(*id)? else { return Ok(()) };
+        let Some(mut record) = self.alert_record(*id)? else {
+            return Ok(());
+        };
         let meaning = self.meaning(contact, *who, candidates, until)?;
-        let Meaning::Named { destination, .. } = &meaning else { return Ok(()) };
+        let Meaning::Named { destination, .. } = &meaning else {
+            return Ok(());
+        };
         record.state = AlertState::Withdrawn;
         record.alert.event = AlertEvent::Withdrawn;
         record.alert.evidence = meaning.evidence(contact.first);
@@ -380,8 +410,15 @@ impl Judge {
         use crate::alerting::BurstScope;
         let (scope, id, segment, domain) = match burst.scope {
             BurstScope::Workload(id) => {
-                let key = self.registry.record(id).map(|record| record.key.to_string()).unwrap_or_default();
-                let segment = self.registry.record(id).map_or_else(|| Arc::from("-"), |record| record.segment.clone());
+                let key = self
+                    .registry
+                    .record(id)
+                    .map(|record| record.key.to_string())
+                    .unwrap_or_default();
+                let segment = self
+                    .registry
+                    .record(id)
+                    .map_or_else(|| Arc::from("-"), |record| record.segment.clone());
                 (format!("workload {key}"), Some(id), segment, None)
             }
             BurstScope::Destination(hash) => {
@@ -486,7 +523,10 @@ fn other_names(meaning: &Meaning, at: Timestamp) -> Vec<OtherName> {
         Meaning::Unnamed(no_name) => no_name.other_names.clone(),
         Meaning::Named { candidates, .. } => {
             let judged = candidates.first().map(|first| first.evidence.name.clone());
-            let others = candidates.iter().skip(1).filter(|other| Some(&other.evidence.name) != judged.as_ref());
+            let others = candidates
+                .iter()
+                .skip(1)
+                .filter(|other| Some(&other.evidence.name) != judged.as_ref());
             let others = others.map(|other| OtherName {
                 name: other.evidence.name.clone(),
                 client: other.evidence.client,

@@ -34,6 +34,8 @@ pub(super) struct Contact {
     pub has_spoken: bool,
     /// Whether the originator's payload is DNS (rule S3).
     pub holds_dns: bool,
+    /// Whether the ledger keeps the contact among those that wait.
+    pub is_kept: bool,
 }
 
 impl Contact {
@@ -58,6 +60,7 @@ impl Contact {
             end: update.end,
             has_spoken: own.shown.has(Shown::SPOKE),
             holds_dns: own.shown.has(Shown::DNS),
+            is_kept: false,
         }
     }
 
@@ -100,6 +103,7 @@ impl Contact {
             end: pending.end,
             has_spoken: true,
             holds_dns: false,
+            is_kept: true,
         }
     }
 }
@@ -108,6 +112,7 @@ impl Contact {
 #[derive(Debug, Clone)]
 pub(super) struct Judged {
     pub side: Side,
+    pub start: FlowStart,
     pub places: SmallVec<[PairPlace; 3]>,
     pub last: Timestamp,
     pub octets_out: u64,
@@ -141,13 +146,22 @@ impl Contacts {
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, contact.flow));
         }
-        self.by_address.entry(contact.responder.ip).or_default().push(contact.flow);
+        self.by_address
+            .entry(contact.responder.ip)
+            .or_default()
+            .push(contact.flow);
         self.waiting.insert(contact.flow, contact);
     }
 
-    /// Gives a waiting contact a deadline.
-    pub fn set_deadline(&mut self, flow: Arrival, deadline: Timestamp) {
-        self.deadlines.insert((deadline, flow));
+    /// Returns the originator's side of a contact and how it started.
+    pub fn side_of(&self, flow: Arrival) -> Option<(Side, FlowStart)> {
+        let judged = self.judged.get(&flow).map(|judged| (judged.side, judged.start));
+        judged.or_else(|| self.waiting.get(&flow).map(|contact| (contact.side, contact.start)))
+    }
+
+    /// Forgets a judged contact whose flow ended.
+    pub fn forget(&mut self, flow: Arrival) {
+        self.judged.remove(&flow);
     }
 
     /// Returns a waiting contact.

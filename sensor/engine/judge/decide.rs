@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::alerting::Admit;
+use crate::alerting::{Admit, BurstScope};
 use crate::baseline::{ContactFacts, PairPlace};
 use crate::destination::Destination;
 use crate::model::{
-    AlertEvidence, AlertId, AlertKind, BaselineMode, ContactDestination, ContactRecord, Counter, LedgerError,
-    Novelty, PairKey, Record, Scope, Span, Timestamp, Unexplained, Verdict,
+    AlertEvidence, AlertId, AlertKind, BaselineMode, ContactDestination, ContactRecord, Counter, LedgerError, Novelty,
+    PairKey, Record, Scope, Span, Timestamp, Unexplained, Verdict,
 };
 use crate::names::Candidate;
 
@@ -40,7 +40,9 @@ pub(super) enum Meaning {
 
 impl Meaning {
     pub fn evidence(&self, at: Timestamp) -> Option<AlertEvidence> {
-        let Self::Named { candidates, .. } = self else { return None };
+        let Self::Named { candidates, .. } = self else {
+            return None;
+        };
         let candidate = candidates.first()?;
         let evidence = &candidate.evidence;
         Some(AlertEvidence {
@@ -91,8 +93,7 @@ impl Judge {
         if let Meaning::Named { candidates, .. } = &meaning
             && let Some(first) = candidates.first()
         {
-            let segment = if first.scope == Scope::Resolver { self.segment_of_resolver(first) } else { contact.segment };
-            self.renewals.renew(segment, &first.evidence, contact.first);
+            self.renewals.renew(first.segment, &first.evidence, contact.first);
         }
         let new = self.novelty(&contact, who, &meaning)?;
         if contact.outcome.is_attempt() {
@@ -104,7 +105,13 @@ impl Judge {
         };
         let places = self.record(&contact, who, &meaning, new.as_ref(), verdict, alert)?;
         self.write_contact(&contact, who, &meaning, verdict);
-        self.follow(&contact, places, alert.filter(|_| verdict == Verdict::New).map_or(Sequel::Nothing, Sequel::Alert));
+        self.follow(
+            &contact,
+            places,
+            alert
+                .filter(|_| verdict == Verdict::New)
+                .map_or(Sequel::Nothing, Sequel::Alert),
+        );
         Ok(())
     }
 
@@ -119,7 +126,11 @@ impl Judge {
     ) -> Result<(), LedgerError> {
         let Some(new) = new else {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
-            self.follow(&contact, SmallVec::new(), Sequel::Attempt(Box::new(contact.clone()), None));
+            self.follow(
+                &contact,
+                SmallVec::new(),
+                Sequel::Attempt(Box::new(contact.clone()), None),
+            );
             return Ok(());
         };
         let at = contact.first;
@@ -135,9 +146,18 @@ impl Judge {
             (Verdict::Attempt, None)
         } else {
             let (verdict, alert) = self.decide(&contact, who, &meaning, &new, until)?;
-            (if verdict == Verdict::New { Verdict::Attempt } else { verdict }, alert)
+            (
+                if verdict == Verdict::New {
+                    Verdict::Attempt
+                } else {
+                    verdict
+                },
+                alert,
+            )
         };
-        let place = self.baseline.record(&*self.ledger, who.id, &key, &facts_of(&contact, &meaning))?;
+        let place = self
+            .baseline
+            .record(&*self.ledger, who.id, &key, &facts_of(&contact, &meaning))?;
         if let Some(alert) = alert {
             self.note_novelty(place, verdict, alert)?;
         }
@@ -158,6 +178,7 @@ impl Judge {
             contact.flow,
             Judged {
                 side: contact.side,
+                start: contact.start,
                 places,
                 last: contact.last,
                 octets_out: contact.octets_out,
@@ -236,7 +257,9 @@ impl Judge {
         {
             return Ok(false);
         }
-        let pair = self.baseline.pair(&*self.ledger, who.id, &PairKey::Address(server), at)?;
+        let pair = self
+            .baseline
+            .pair(&*self.ledger, who.id, &PairKey::Address(server), at)?;
         Ok(pair.is_none_or(|pair| at.since(pair.first) < TRUSTED_AFTER))
     }
 
@@ -250,7 +273,11 @@ impl Judge {
         };
         let new = match meaning {
             Meaning::Unnamed(_) => address,
-            Meaning::Named { destination, is_untrusted, .. } => {
+            Meaning::Named {
+                destination,
+                is_untrusted,
+                ..
+            } => {
                 let domain = PairKey::Domain(destination.domain.clone());
                 if !self.is_known(who, &domain, at)? {
                     return Ok(Some(NewThing {
@@ -275,7 +302,11 @@ impl Judge {
                 address
             }
         };
-        Ok(if self.is_known(who, &new.key, at)? { None } else { Some(new) })
+        Ok(if self.is_known(who, &new.key, at)? {
+            None
+        } else {
+            Some(new)
+        })
     }
 
     /// Says whether a pair is known to a workload, by itself or from the group that it started from (rules B2, B4).
@@ -283,9 +314,13 @@ impl Judge {
         if self.baseline.is_known(&*self.ledger, who.id, key, at)? {
             return Ok(true);
         }
-        let Some(record) = self.registry.record(who.id) else { return Ok(false) };
+        let Some(record) = self.registry.record(who.id) else {
+            return Ok(false);
+        };
         let since = record.since;
-        let Some(group) = record.group.clone() else { return Ok(false) };
+        let Some(group) = record.group.clone() else {
+            return Ok(false);
+        };
         if at.since(since) > self.policy.baseline.window {
             return Ok(false);
         }
@@ -334,7 +369,11 @@ impl Judge {
             }
             Learning::Workload | Learning::Over => {}
         }
-        if let Admit::Burst { .. } = self.budget.admit(who.id, new.key.index_hash(), contact.first) {
+        let hash = new.key.index_hash();
+        if let Admit::Burst { scope, .. } = self.budget.admit(who.id, hash, contact.first) {
+            if scope == BurstScope::Destination(hash) {
+                self.burst_names.insert(hash, new.text.clone());
+            }
             return Ok((Verdict::Burst, Some(id)));
         }
         self.raise(id, contact, who, meaning, new, until, None)?;
@@ -349,12 +388,26 @@ impl Judge {
         at: Timestamp,
     ) -> Result<bool, LedgerError> {
         for other in self.baseline.holders(&*self.ledger, key)? {
-            let is_here = self.registry.record(other).is_some_and(|record| record.segment == *segment);
+            let is_here = self
+                .registry
+                .record(other)
+                .is_some_and(|record| record.segment == *segment);
             if other != who.id && is_here && self.baseline.is_known(&*self.ledger, other, key, at)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Says what is new about a contact that a late answer names; its address is recorded already.
+    pub(super) fn named_novelty(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+    ) -> Result<Option<NewThing>, LedgerError> {
+        let new = self.novelty(contact, who, meaning)?;
+        Ok(new.filter(|new| new.kind != AlertKind::NewExternalIp))
     }
 
     /// Records a contact under its domain, its tenant and its address (rule B1).
@@ -367,14 +420,43 @@ impl Judge {
         verdict: Verdict,
         alert: Option<AlertId>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
+        let mut places = self.record_names(contact, who, meaning, new, verdict, alert)?;
+        let address = std::iter::once(PairKey::Address(contact.responder.ip));
+        places.extend(self.record_keys(address, contact, who, meaning, new, verdict, alert)?);
+        Ok(places)
+    }
+
+    /// Records a contact under its domain and its tenant.
+    pub(super) fn record_names(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: Option<&NewThing>,
+        verdict: Verdict,
+        alert: Option<AlertId>,
+    ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
+        let Meaning::Named { destination, .. } = meaning else {
+            return Ok(SmallVec::new());
+        };
+        let domain = std::iter::once(PairKey::Domain(destination.domain.clone()));
+        let keys = domain.chain(destination.tenant.clone().map(PairKey::Tenant));
+        self.record_keys(keys, contact, who, meaning, new, verdict, alert)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what is recorded, and what is noted with it")]
+    fn record_keys(
+        &mut self,
+        keys: impl Iterator<Item = PairKey>,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: Option<&NewThing>,
+        verdict: Verdict,
+        alert: Option<AlertId>,
+    ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
         let facts = facts_of(contact, meaning);
         let mut places = SmallVec::new();
-        let mut keys: SmallVec<[PairKey; 3]> = SmallVec::new();
-        if let Meaning::Named { destination, .. } = meaning {
-            keys.push(PairKey::Domain(destination.domain.clone()));
-            keys.extend(destination.tenant.clone().map(PairKey::Tenant));
-        }
-        keys.push(PairKey::Address(contact.responder.ip));
         for key in keys {
             let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
             if let (Some(new), Some(alert)) = (new, alert)
@@ -445,9 +527,9 @@ impl Judge {
 /// Returns what a contact adds to its pairs.
 pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
     let name = match meaning {
-        Meaning::Named { candidates, .. } => {
-            candidates.first().map(|first| (first.evidence.name.clone(), first.evidence.server))
-        }
+        Meaning::Named { candidates, .. } => candidates
+            .first()
+            .map(|first| (first.evidence.name.clone(), first.evidence.server)),
         Meaning::Unnamed(_) => None,
     };
     ContactFacts {

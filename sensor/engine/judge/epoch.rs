@@ -3,20 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
-use smallvec::SmallVec;
-
 use crate::flow::{FlowUpdate, NOTABLE_OCTETS};
 use crate::model::{
     Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, FlowEnd, FlowStart, LedgerError, NameRecord,
     ResolverState, Segment, Span, Timestamp, Transport, Verdict,
 };
 use crate::names::Saving;
+use hashbrown::{HashMap, HashSet};
 
 use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
 use super::alerts::LATE_ANSWER;
-use super::contacts::{Contact, Judged, Sequel};
-use super::decide::Meaning;
+use super::contacts::{Contact, Sequel};
 use super::facts::Host;
 use super::originator::originator;
 use super::registry::Learnt;
@@ -84,7 +81,10 @@ impl Judge {
         for flow in over {
             self.consider(flow, mark.now, Patience::IsOver)?;
         }
-        let ended = all.ended.iter().chain(all.candidates.iter().filter(|update| update.end.is_some() || is_last));
+        let ended = all
+            .ended
+            .iter()
+            .chain(all.candidates.iter().filter(|update| update.end.is_some() || is_last));
         let mut ended: Vec<FlowUpdate> = ended.copied().collect();
         ended.sort_unstable_by_key(|update| update.flow);
         for update in &ended {
@@ -144,7 +144,9 @@ impl Judge {
         self.tell(
             now,
             EventKind::ResolverFound,
-            format!("{address} in segment {segment} answers DNS queries of other internal hosts and is taken for a resolver"),
+            format!(
+                "{address} in segment {segment} answers DNS queries of other internal hosts and is taken for a resolver"
+            ),
         );
         self.detected.push(ResolverState {
             segment,
@@ -177,7 +179,10 @@ impl Judge {
         let mut missing: Vec<(Segment, Option<ipnet::IpNet>, u64, u64)> = missing
             .map(|(segment, counts)| {
                 counts.is_told = true;
-                let most = counts.prefixes.iter().max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0)));
+                let most = counts
+                    .prefixes
+                    .iter()
+                    .max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0)));
                 (*segment, most.map(|(prefix, _)| *prefix), counts.outside, counts.opened)
             })
             .collect();
@@ -219,7 +224,12 @@ impl Judge {
             } else {
                 answer.evidence.admission = Admission::Unsolicited;
             }
-            let AnswerSeen { segment, address, evidence, .. } = answer;
+            let AnswerSeen {
+                segment,
+                address,
+                evidence,
+                ..
+            } = answer;
             let saving = self.names.write(segment, address, evidence.clone());
             if saving == Saving::Due && evidence.admission == Admission::Admitted {
                 save.push(NameRecord {
@@ -247,7 +257,9 @@ impl Judge {
         let evidence = &answer.evidence;
         self.facts.shows_no_queries(answer.source)
             || (self.facts.is_lossy(evidence.last)
-                && self.facts.has_answered(answer.segment, evidence.client, evidence.server, evidence.last))
+                && self
+                    .facts
+                    .has_answered(answer.segment, evidence.client, evidence.server, evidence.last))
     }
 
     /// Takes what is new of a flow; a contact that may be judged now goes on the list.
@@ -259,14 +271,18 @@ impl Judge {
             let (side, start) = (waiting.side, waiting.start);
             let contact = Contact::new(update, side, start);
             if let Some(waiting) = self.contacts.waiting_mut(update.flow) {
-                *waiting = contact;
+                let is_kept = waiting.is_kept;
+                *waiting = Contact { is_kept, ..contact };
             }
             due.insert(update.flow);
             return Ok(());
         }
-        let Some((side, start)) = originator(update, &self.facts, |side| !self.is_internal(update.key.endpoint(side).ip))
-        else {
-            self.out.counters.add(Counter::FlowsUndecided, u64::from(update.is_first));
+        let Some((side, start)) = originator(update, &self.facts, |side| {
+            !self.is_internal(update.key.endpoint(side).ip)
+        }) else {
+            self.out
+                .counters
+                .add(Counter::FlowsUndecided, u64::from(update.is_first));
             return Ok(());
         };
         let contact = Contact::new(update, side, start);
@@ -275,7 +291,8 @@ impl Judge {
         }
         self.facts.source_seen(contact.source, contact.first);
         if contact.responder.port == ENCRYPTED_DNS_PORT {
-            self.facts.note_encrypted((contact.segment, contact.originator.ip), contact.first);
+            self.facts
+                .note_encrypted((contact.segment, contact.originator.ip), contact.first);
         }
         due.insert(contact.flow);
         let deadline = contact.first.plus(self.settle());
@@ -285,10 +302,15 @@ impl Judge {
 
     /// Takes what is new of a judged contact's flow.
     fn go_on(&mut self, update: &FlowUpdate) -> Result<(), LedgerError> {
-        let Some(judged) = self.contacts.judged.get_mut(&update.flow) else { return Ok(()) };
+        let Some(judged) = self.contacts.judged.get_mut(&update.flow) else {
+            return Ok(());
+        };
         let side = judged.side;
         let (out, back) = (update.sides.of(side).octets, update.sides.of(side.other()).octets);
-        let more = (out.saturating_sub(judged.octets_out), back.saturating_sub(judged.octets_in));
+        let more = (
+            out.saturating_sub(judged.octets_out),
+            back.saturating_sub(judged.octets_in),
+        );
         let passes = |before: u64, now: u64| before <= NOTABLE_OCTETS && now > NOTABLE_OCTETS;
         let has_passed = passes(judged.octets_out, out) || passes(judged.octets_in, back);
         let has_moved = update.last > judged.last || more != (0, 0);
@@ -297,7 +319,8 @@ impl Judge {
         let sequel = judged.sequel.clone();
         if has_moved {
             for place in places {
-                self.baseline.extend(&*self.ledger, place, update.last, more.0, more.1)?;
+                self.baseline
+                    .extend(&*self.ledger, place, update.last, more.0, more.1)?;
             }
         }
         match sequel {
@@ -338,14 +361,16 @@ impl Judge {
 
     /// Judges a contact, or lets it wait on.
     fn consider(&mut self, flow: Arrival, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
-        let Some(contact) = self.contacts.waiting(flow).cloned() else { return Ok(()) };
+        let Some(contact) = self.contacts.waiting(flow).cloned() else {
+            return Ok(());
+        };
         let until = contact.first.plus(self.settle());
         let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
         if contact.start == FlowStart::Midstream && !contact.has_spoken && contact.transport == Transport::Tcp {
             // Backscatter is no contact (rule F3).
             let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
             if !is_one_way {
-                if patience == Patience::IsOver && contact.end.is_some() {
+                if is_over && contact.end.is_some() {
                     self.contacts.take(flow, until);
                 }
                 return Ok(());
@@ -360,7 +385,9 @@ impl Judge {
             return self.keep_waiting(&contact);
         }
         self.contacts.take(flow, until);
-        self.out.batch.judged.push(flow);
+        if contact.is_kept {
+            self.out.batch.judged.push(flow);
+        }
         self.judge(contact, who, candidates, until)
     }
 
@@ -368,6 +395,9 @@ impl Judge {
     fn keep_waiting(&mut self, contact: &Contact) -> Result<(), LedgerError> {
         let segment = self.text_of(contact.segment);
         self.out.batch.pending.push(contact.to_pending(segment));
+        if let Some(waiting) = self.contacts.waiting_mut(contact.flow) {
+            waiting.is_kept = true;
+        }
         Ok(())
     }
 
@@ -391,7 +421,11 @@ impl Judge {
                 Learnt::Segment(segment) => format!("segment {segment}"),
                 Learnt::Workload(key) => format!("workload {key}"),
             };
-            self.tell(now, EventKind::LearningEnded, format!("{what} has learnt; what is new to it is raised from now on"));
+            self.tell(
+                now,
+                EventKind::LearningEnded,
+                format!("{what} has learnt; what is new to it is raised from now on"),
+            );
         }
         if self.registry.take_segments().is_some() {
             self.out.batch.state = Some(self.state());
@@ -412,7 +446,9 @@ impl Judge {
             return;
         }
         self.last_expiry = Some(now);
-        self.out.counters.add(Counter::NamesExpired, self.names.expire(now) as u64);
+        self.out
+            .counters
+            .add(Counter::NamesExpired, self.names.expire(now) as u64);
         self.renewals.expire(now);
         self.renewals.evict(self.limits.names);
         self.facts.expire(now);
@@ -426,9 +462,11 @@ impl Judge {
         self.open.clear_late();
         self.contacts.judged.clear();
         self.last_expiry = None;
-        let text = format!("packet time went back by {} s; flows ended and waiting contacts were judged", -by.as_seconds());
+        let text = format!(
+            "packet time went back by {} s; flows ended and waiting contacts were judged",
+            -by.as_seconds()
+        );
         self.tell(now, EventKind::ClockBreak, text);
-        self.out.counters.add(Counter::ClockBreaks, 0);
     }
 
     /// Completes the batch and begins the next.

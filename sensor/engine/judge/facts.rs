@@ -101,7 +101,12 @@ impl Facts {
         at: Timestamp,
         is_internal: impl Fn(Address) -> bool,
     ) -> Option<Host> {
-        let Answered { segment, client, server, is_recursive } = answered;
+        let Answered {
+            segment,
+            client,
+            server,
+            is_recursive,
+        } = answered;
         raise(self.answered.entry((segment, client, server)).or_insert(at), at);
         if is_internal(server) && is_internal(client) && server != client {
             let host = (segment, server);
@@ -235,7 +240,8 @@ impl Facts {
         self.macs.retain(|_, facts| is_fresh(&facts.seen));
         self.iterators.retain(|_, seen| is_fresh(seen));
         self.clients.retain(|_, clients| clients.values().any(is_fresh));
-        self.servers.retain(|_, servers| servers.values().any(|seen| now.since(*seen) <= ITERATOR_WINDOW));
+        self.servers
+            .retain(|_, servers| servers.values().any(|seen| now.since(*seen) <= ITERATOR_WINDOW));
         bound(&mut self.listening, self.limit);
         bound(&mut self.answered, self.limit);
         bound(&mut self.truncated, self.limit);
@@ -245,8 +251,12 @@ impl Facts {
     /// Moves every time by `span` (rule T1).
     pub fn shift(&mut self, span: Span) {
         let times = self.listening.values_mut().chain(self.answered.values_mut());
-        let times = times.chain(self.truncated.values_mut()).chain(self.encrypted.values_mut());
-        let times = times.chain(self.iterators.values_mut()).chain(self.macs.values_mut().map(|facts| &mut facts.seen));
+        let times = times
+            .chain(self.truncated.values_mut())
+            .chain(self.encrypted.values_mut());
+        let times = times
+            .chain(self.iterators.values_mut())
+            .chain(self.macs.values_mut().map(|facts| &mut facts.seen));
         let times = times.chain(self.clients.values_mut().flat_map(|clients| clients.values_mut()));
         let times = times.chain(self.servers.values_mut().flat_map(|servers| servers.values_mut()));
         for time in times.chain(self.sources.values_mut().map(|facts| &mut facts.since)) {

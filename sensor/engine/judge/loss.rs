@@ -16,7 +16,11 @@ pub(super) struct Loss {
 impl Loss {
     /// Adds what an epoch took and lost.
     pub fn add(&mut self, now: Timestamp, frames: u64, lost: u64) {
-        while self.epochs.front().is_some_and(|(at, _, _)| now.since(*at) > MINUTE || *at > now) {
+        while self
+            .epochs
+            .front()
+            .is_some_and(|(at, _, _)| now.since(*at) > MINUTE || *at > now)
+        {
             self.epochs.pop_front();
         }
         self.epochs.push_back((now, frames, lost));
@@ -25,7 +29,11 @@ impl Loss {
     /// Returns the share of frames that were lost in the minute before `at`, from 0 to 1.
     pub fn share(&self, at: Timestamp) -> f64 {
         let (taken, lost) = self.sums(at);
-        if lost == 0 { 0.0 } else { lost as f64 / (taken + lost) as f64 }
+        if lost == 0 {
+            0.0
+        } else {
+            lost as f64 / (taken + lost) as f64
+        }
     }
 
     /// Returns how many frames were lost in the minute before `at`.

@@ -232,7 +232,9 @@ impl Judge {
     fn who(&mut self, contact: &Contact) -> Who {
         let text = self.text_of(contact.segment);
         let address = contact.originator.ip;
-        let (who, is_new) = self.registry.who(&self.rules, contact.segment, &text, address, contact.first);
+        let (who, is_new) = self
+            .registry
+            .who(&self.rules, contact.segment, &text, address, contact.first);
         if is_new {
             self.baseline.add_workload(who.id);
         }

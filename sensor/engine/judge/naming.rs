@@ -1,9 +1,7 @@
 //! Which name explains a contact, and if none does, why (rules N2 to N5).
 
 use crate::identity::scopes;
-use crate::model::{
-    Admission, Considered, Evidence, OtherName, Reason, Scope, Segment, Span, Timestamp, Unexplained,
-};
+use crate::model::{Admission, Considered, Evidence, OtherName, Reason, Scope, Segment, Span, Timestamp, Unexplained};
 use crate::names::{Candidate, choose};
 
 use super::Judge;
@@ -37,19 +35,28 @@ impl Judge {
         let mut take = |segment: Segment, scope: Scope, buffer: &mut Vec<Evidence>| {
             for evidence in buffer.drain(..) {
                 if self.reason(contact, segment, &evidence, until).is_none() {
-                    found.push(Candidate { scope, evidence });
+                    found.push(Candidate {
+                        scope,
+                        segment,
+                        evidence,
+                    });
                 }
             }
             !found.is_empty()
         };
         if wanted.client {
-            self.names.of_client(segment, address, contact.originator.ip, &mut buffer);
+            self.names
+                .of_client(segment, address, contact.originator.ip, &mut buffer);
             if take(segment, Scope::Client, &mut buffer) {
                 return choose(found, contact.first).candidates;
             }
         }
         if let Some(mac) = contact.mac.filter(|_| wanted.host) {
-            for other in self.facts.same_host(segment, mac).filter(|other| *other != contact.originator.ip) {
+            for other in self
+                .facts
+                .same_host(segment, mac)
+                .filter(|other| *other != contact.originator.ip)
+            {
                 self.names.of_client(segment, address, other, &mut buffer);
             }
             if take(segment, Scope::Host, &mut buffer) {
@@ -58,9 +65,11 @@ impl Judge {
         }
         if let Some(rule) = who.rule.filter(|_| wanted.workload) {
             let text = self.text_of(segment);
-            let is_member = |evidence: &Evidence| self.rules.identity(&text, evidence.client).rule.is_some_and(|other| {
-                self.rules.rule(other).map(|rule| &rule.name) == self.rules.rule(rule).map(|rule| &rule.name)
-            });
+            let is_member = |evidence: &Evidence| {
+                self.rules.identity(&text, evidence.client).rule.is_some_and(|other| {
+                    self.rules.rule(other).map(|rule| &rule.name) == self.rules.rule(rule).map(|rule| &rule.name)
+                })
+            };
             buffer = self.names.of_all(segment, address, is_member);
             if take(segment, Scope::Workload, &mut buffer) {
                 return choose(found, contact.first).candidates;
@@ -98,10 +107,16 @@ impl Judge {
     /// Returns why nothing explains a contact: the first reason that applies (rule N5).
     pub(super) fn no_name(&self, contact: &Contact, until: Timestamp) -> NoName {
         let (segment, client) = (contact.segment, contact.originator.ip);
-        let all = self.names.of_all(segment, contact.responder.ip, |evidence| evidence.first <= until);
+        let all = self
+            .names
+            .of_all(segment, contact.responder.ip, |evidence| evidence.first <= until);
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|evidence| evidence.client == client);
         let reason = |evidence: &Evidence| self.reason(contact, segment, evidence, until);
-        let mut expired: Vec<Evidence> = own.iter().filter(|own| reason(own) == Some(Reason::Expired)).cloned().collect();
+        let mut expired: Vec<Evidence> = own
+            .iter()
+            .filter(|own| reason(own) == Some(Reason::Expired))
+            .cloned()
+            .collect();
         expired.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| a.name.cmp(&b.name)));
         let mut other_names: Vec<OtherName> = others
             .iter()
@@ -112,7 +127,10 @@ impl Judge {
                 ts: other.last,
             })
             .collect();
-        other_names.sort_by(|a, b| b.ts.cmp(&a.ts).then_with(|| (&a.name, a.client).cmp(&(&b.name, b.client))));
+        other_names.sort_by(|a, b| {
+            b.ts.cmp(&a.ts)
+                .then_with(|| (&a.name, a.client).cmp(&(&b.name, b.client)))
+        });
         other_names.truncate(CONSIDERED);
         let host = (segment, client);
         let why = if !expired.is_empty() {
@@ -158,11 +176,17 @@ impl Judge {
             })
             .collect();
         let is_chosen = |evidence: &Evidence| {
-            chosen.iter().any(|c| c.evidence.client == evidence.client && c.evidence.name == evidence.name)
+            chosen
+                .iter()
+                .any(|c| c.evidence.client == evidence.client && c.evidence.name == evidence.name)
         };
-        let rest = self.names.of_all(contact.segment, contact.responder.ip, |evidence| !is_chosen(evidence));
+        let rest = self
+            .names
+            .of_all(contact.segment, contact.responder.ip, |evidence| !is_chosen(evidence));
         for evidence in rest {
-            let reason = self.reason(contact, contact.segment, &evidence, until).unwrap_or(Reason::OutOfScope);
+            let reason = self
+                .reason(contact, contact.segment, &evidence, until)
+                .unwrap_or(Reason::OutOfScope);
             considered.push(of(&evidence, None, reason));
         }
         considered.truncate(CONSIDERED);

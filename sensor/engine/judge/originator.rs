@@ -22,7 +22,11 @@ const fn class(port: u16) -> PortClass {
 }
 
 /// Returns the side that opened a flow and how it started, or `None` if nothing tells the sides apart.
-pub(super) fn originator(update: &FlowUpdate, facts: &Facts, is_external: impl Fn(Side) -> bool) -> Option<(Side, FlowStart)> {
+pub(super) fn originator(
+    update: &FlowUpdate,
+    facts: &Facts,
+    is_external: impl Fn(Side) -> bool,
+) -> Option<(Side, FlowStart)> {
     let opener = update.opener;
     let other = opener.other();
     let (key, at) = (&update.key, update.last);

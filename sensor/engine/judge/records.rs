@@ -37,7 +37,9 @@ impl Judge {
             return;
         }
         let known = self.contacts.side_of(update.flow);
-        let told = originator(update, &self.facts, |side| !self.is_internal(update.key.endpoint(side).ip));
+        let told = originator(update, &self.facts, |side| {
+            !self.is_internal(update.key.endpoint(side).ip)
+        });
         let (side, start) = match (known, told) {
             (Some(known), _) => known,
             (None, Some(told)) => told,

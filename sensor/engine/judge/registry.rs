@@ -108,7 +108,10 @@ impl Registry {
         let (id, is_new) = match self.ids.get(&identity.key) {
             Some(id) => (*id, false),
             None => {
-                let group = identity.rule.and_then(|rule| rules.rule(rule)).and_then(|rule| rule.group.clone());
+                let group = identity
+                    .rule
+                    .and_then(|rule| rules.rule(rule))
+                    .and_then(|rule| rule.group.clone());
                 let learns_until = self.learns_until(text, group.as_ref(), at);
                 let record = WorkloadRecord {
                     key: identity.key,
@@ -120,7 +123,10 @@ impl Registry {
                 (self.add(record), true)
             }
         };
-        let who = Who { id, rule: identity.rule };
+        let who = Who {
+            id,
+            rule: identity.rule,
+        };
         self.found.insert((segment, address), who);
         (who, is_new)
     }
@@ -140,8 +146,14 @@ impl Registry {
         if at < segment.learns_until {
             return segment.learns_until;
         }
-        let group_has_learnt = group.and_then(|group| self.groups.get(group)).is_some_and(|learnt| *learnt <= at);
-        if group_has_learnt { at } else { at.plus(policy.learning_new) }
+        let group_has_learnt = group
+            .and_then(|group| self.groups.get(group))
+            .is_some_and(|learnt| *learnt <= at);
+        if group_has_learnt {
+            at
+        } else {
+            at.plus(policy.learning_new)
+        }
     }
 
     /// Returns what is kept of a workload.
@@ -151,7 +163,11 @@ impl Registry {
 
     /// Returns what learning says to a novelty of a workload at `at`.
     pub fn learning(&self, id: WorkloadId, segment: &Arc<str>, at: Timestamp) -> Learning {
-        if self.segments.get(segment).is_some_and(|segment| at < segment.learns_until) {
+        if self
+            .segments
+            .get(segment)
+            .is_some_and(|segment| at < segment.learns_until)
+        {
             Learning::Segment
         } else if self.record(id).is_some_and(|record| at < record.learns_until) {
             Learning::Workload
@@ -177,7 +193,9 @@ impl Registry {
         {
             self.learning.pop_first();
             let by_segment = |record: &&WorkloadRecord| {
-                self.segments.get(&record.segment).is_none_or(|segment| segment.learns_until != until)
+                self.segments
+                    .get(&record.segment)
+                    .is_none_or(|segment| segment.learns_until != until)
             };
             // Those that learn with their segment end with its event.
             if let Some(record) = self.record(id).filter(by_segment) {
@@ -190,7 +208,10 @@ impl Registry {
     /// Returns workloads that are new since the last call.
     pub fn take_changed(&mut self) -> Vec<(WorkloadId, WorkloadRecord)> {
         let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().filter_map(|id| self.record(id).map(|record| (id, record.clone()))).collect()
+        changed
+            .into_iter()
+            .filter_map(|id| self.record(id).map(|record| (id, record.clone())))
+            .collect()
     }
 
     /// Returns the segments if one of them changed since the last call.

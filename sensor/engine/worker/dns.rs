@@ -13,6 +13,9 @@ use super::super::report::{AnswerSeen, Answered, Fact, Matter};
 use super::part::Part;
 use super::{Records, Shared};
 
+/// How many contacts with external DNS servers a partition remembers; when all are forgotten, each is judged once more
+/// that day.
+const DNS_CONTACTS: usize = 1 << 14;
 /// RCODE 0, no error (RFC 1035 section 4.1.1).
 const NO_ERROR: u8 = 0;
 
@@ -41,7 +44,9 @@ impl Part {
     }
 
     fn query(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> bool {
-        let Ok(query) = dns::parse_query(payload) else { return false };
+        let Ok(query) = dns::parse_query(payload) else {
+            return false;
+        };
         shared.report.counters.count(Counter::DnsQueries);
         let key = QueryKey {
             segment: packet.segment,
@@ -63,7 +68,9 @@ impl Part {
     }
 
     fn response(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> bool {
-        let Ok(response) = dns::parse_response(payload) else { return false };
+        let Ok(response) = dns::parse_response(payload) else {
+            return false;
+        };
         let counters = &mut shared.report.counters;
         counters.count(Counter::DnsResponses);
         counters.add(Counter::DnsRecordsMalformed, u64::from(response.malformed_records));
@@ -77,7 +84,11 @@ impl Part {
             name: response.name.as_str().as_bytes(),
         };
         let is_matched = self.queries.answer(&key, packet.time);
-        counters.count(if is_matched { Counter::DnsMatched } else { Counter::DnsUnmatched });
+        counters.count(if is_matched {
+            Counter::DnsMatched
+        } else {
+            Counter::DnsUnmatched
+        });
         if response.truncated || response.is_cut {
             counters.count(Counter::DnsTruncated);
             shared.report.truncated.push((packet.segment, packet.to, packet.time));
@@ -127,6 +138,9 @@ impl Part {
             let latest = self.dns_contacts.get(&key).copied();
             let is_query = shared.setup.dns_ports.contains(&packet.to_port);
             if (is_query && latest != Some(today)) || self.flows.knows(packet) {
+                if self.dns_contacts.len() >= DNS_CONTACTS {
+                    self.dns_contacts.clear();
+                }
                 self.dns_contacts.insert(key, today);
                 self.flow(packet, true, shared);
                 return;
@@ -181,7 +195,9 @@ fn off_port(packet: &Packet, payload: &[u8], shared: &mut Shared) {
     if shared.setup.records == Records::NotWanted {
         return;
     }
-    let Ok(response) = dns::parse_response(payload) else { return };
+    let Ok(response) = dns::parse_response(payload) else {
+        return;
+    };
     for (place, (address, evidence)) in evidence_of(&response, packet, shared) {
         shared.report.answers.push(AnswerSeen {
             segment: packet.segment,

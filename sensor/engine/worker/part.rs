@@ -4,9 +4,7 @@ use hashbrown::HashMap;
 
 use crate::flow::{Class, FlowReport, FlowTable, Taken};
 use crate::identity::Locality;
-use crate::model::{
-    Address, Counter, Counters, Day, Endpoint, Layer4, Packet, Segment, Span, TcpFlags, Timestamp,
-};
+use crate::model::{Address, Counter, Counters, Day, Endpoint, Layer4, Packet, Segment, Span, TcpFlags, Timestamp};
 use crate::names::QueryTable;
 use crate::wire::dns;
 
@@ -18,6 +16,9 @@ const TOLD_FOR: Span = Span::hours(1);
 /// How many facts a partition remembers to have told; all are forgotten when it is more, and told again.
 const TOLD_LIMIT: usize = 1 << 14;
 
+/// How many flows with both ends outside a partition shows the judge in an epoch.
+const OUTSIDE_SHOWN: usize = 4;
+
 /// One partition.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -28,6 +29,8 @@ pub(super) struct Part {
     /// The day of the latest contact of a client with an external DNS server: one a day is judged.
     pub dns_contacts: HashMap<(Segment, Address, Address), Day, foldhash::fast::RandomState>,
     told: HashMap<Fact, Timestamp, foldhash::fast::RandomState>,
+    /// How many flows with both ends outside were shown to the judge in this epoch.
+    outside_shown: usize,
 }
 
 impl Part {
@@ -40,6 +43,7 @@ impl Part {
             dns_flows,
             dns_contacts: HashMap::default(),
             told: HashMap::default(),
+            outside_shown: 0,
         }
     }
 
@@ -73,7 +77,12 @@ impl Part {
             Taken::Opened => {
                 let ends = ends.unwrap_or((Locality::Neither, Locality::Neither));
                 count_flow(&mut shared.report.counters, counter_of(packet, ends));
-                shared.count_opened(packet.segment, ends == (Locality::External, Locality::External));
+                let is_outside = ends == (Locality::External, Locality::External);
+                shared.count_opened(packet.segment, is_outside);
+                if is_outside && self.outside_shown < OUTSIDE_SHOWN {
+                    self.outside_shown += 1;
+                    shared.report.outside.push((packet.segment, packet.from, packet.to));
+                }
                 self.tell_sender(packet, ends, shared);
             }
             Taken::Answered { listens } => {
@@ -84,7 +93,11 @@ impl Part {
                         ip: packet.from,
                         port: packet.from_port,
                     };
-                    self.tell(Fact::Listening(packet.segment, packet.transport(), endpoint), packet, shared);
+                    self.tell(
+                        Fact::Listening(packet.segment, packet.transport(), endpoint),
+                        packet,
+                        shared,
+                    );
                 }
                 self.tell_sender(packet, ends, shared);
             }
@@ -122,6 +135,7 @@ impl Part {
 
     /// Ends an epoch.
     pub fn end_epoch(&mut self, mark: &Mark, counters: &mut Counters) -> FlowReport {
+        self.outside_shown = 0;
         let mut report = end_flows(&mut self.flows, mark);
         if let Some(table) = &mut self.dns_flows {
             report = join(report, end_flows(table, mark));
@@ -164,6 +178,8 @@ fn is_syn(packet: &Packet) -> bool {
 
 /// Says whether the first octets of a TCP payload are a DNS query with its length (RFC 1035 section 4.2.2).
 fn is_dns_over_tcp(head: &[u8]) -> bool {
-    let Some((length, message)) = head.split_first_chunk::<2>() else { return false };
+    let Some((length, message)) = head.split_first_chunk::<2>() else {
+        return false;
+    };
     usize::from(u16::from_be_bytes(*length)) >= message.len() && dns::peek(message) == Some(dns::Role::Query)
 }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! VERSION, ADDRESS and GROUP, key (name, or segment text and address), segment, group if GROUP is set,
-//! since, learns until, destinations
+//! since, learns until
 //! ```
 
 use crate::model::{WorkloadKey, WorkloadRecord};
 
 use super::VERSION;
-use super::octets::{Octets, put_address, put_text, put_time, put_varint};
+use super::octets::{Octets, put_address, put_text, put_time};
 
 /// Set when the key is an address.
 const ADDRESS: u8 = 0x01;
@@ -36,7 +36,6 @@ pub fn encode_workload(record: &WorkloadRecord) -> Vec<u8> {
     }
     put_time(&mut row, record.since);
     put_time(&mut row, record.learns_until);
-    put_varint(&mut row, u64::from(record.destinations));
     row
 }
 
@@ -58,7 +57,6 @@ pub fn decode_workload(row: &[u8]) -> Option<WorkloadRecord> {
         group: if flags & GROUP == 0 { None } else { Some(octets.text()?) },
         since: octets.time()?,
         learns_until: octets.time()?,
-        destinations: octets.varint_u32()?,
     };
     octets.is_empty().then_some(record)
 }
