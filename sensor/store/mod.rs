@@ -19,6 +19,8 @@ mod tools;
 mod v1;
 
 #[cfg(test)]
+mod aging;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod samples;
