@@ -23,6 +23,8 @@ mod aging;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;
