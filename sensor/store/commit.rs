@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Batch, Day, LedgerError, NameRecord, Page, SECOND, Timestamp};
+use crate::model::{Batch, Day, Holder, LedgerError, NameRecord, Page, SECOND, Timestamp};
 
 use super::Store;
 use super::expiry::{self, RecentEpochs};
@@ -98,7 +98,8 @@ impl Store {
 
         let mut changes = Changes {
             rows: &self.rows,
-            batch: WriteBatch::default(),
+            batch: WriteBatch::with_capacity_bytes(expected_octets(batch)),
+            row: Vec::new(),
         };
         changes.put(Table::Meta, COMMITTED, v1::encode_committed(committed))?;
         changes.put(Table::Meta, &v1::recent_key(place), v1::encode_time(batch.at))?;
@@ -195,6 +196,15 @@ impl Store {
 struct Changes<'a> {
     rows: &'a Rows,
     batch: WriteBatch,
+    /// Where long rows are written before they are copied into the batch.
+    row: Vec<u8>,
+}
+
+/// Returns about how many octets a batch takes, so that they are not moved again and again while it grows.
+fn expected_octets(batch: &Batch) -> usize {
+    let paged: usize = batch.pages.iter().map(|page| page.pairs.len()).sum();
+    let holders = batch.holders.len() * size_of::<Holder>();
+    1024 + (paged + batch.pairs.len()) * v1::USUAL_PAIR + holders
 }
 
 impl Changes<'_> {
@@ -229,8 +239,9 @@ impl Changes<'_> {
             self.put(Table::Workloads, &v1::workload_key(*workload), row)?;
         }
         if !batch.pairs.is_empty() {
-            let row = v1::encode_journal(&batch.pairs);
-            self.put(Table::Journal, &v1::sequence_key(batch.sequence), row)?;
+            v1::encode_journal(&mut self.row, &batch.pairs);
+            let journal = self.rows.family(Table::Journal)?;
+            self.batch.put_cf(journal, v1::sequence_key(batch.sequence), &self.row);
         }
         for page in &batch.pages {
             self.page(page, cutoff)?;
@@ -246,10 +257,12 @@ impl Changes<'_> {
 
     fn page(&mut self, page: &Page, cutoff: Timestamp) -> Result<(), LedgerError> {
         let key = v1::page_key(page.workload, page.number);
-        match v1::encode_page(page, cutoff) {
-            Some(row) => self.put(Table::Pages, &key, row),
-            None => self.delete(Table::Pages, &key),
+        let pages = self.rows.family(Table::Pages)?;
+        match v1::encode_page(&mut self.row, page, cutoff) {
+            Some(()) => self.batch.put_cf(pages, key, &self.row),
+            None => self.batch.delete_cf(pages, key),
         }
+        Ok(())
     }
 
     fn alerts(&mut self, batch: &Batch, outbox_end: u64) -> Result<(), LedgerError> {

@@ -19,7 +19,11 @@ mod tools;
 mod v1;
 
 #[cfg(test)]
+mod aging;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod measure;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

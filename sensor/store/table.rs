@@ -107,7 +107,8 @@ impl Table {
     /// Journal rows die young: in a large buffer most are deleted before they are written, and only the log saw them.
     fn write_buffer(self, memory: u64) -> usize {
         let octets = match self {
-            Self::Journal | Self::Pages => (memory / 8).clamp(2 * MIB, 64 * MIB),
+            Self::Journal => (memory / 4).clamp(2 * MIB, 64 * MIB),
+            Self::Pages => (memory / 8).clamp(2 * MIB, 64 * MIB),
             Self::Holders | Self::RecentHolders | Self::Names => (memory / 16).clamp(MIB, 16 * MIB),
             Self::Workloads | Self::Alerts | Self::Outbox => 2 * MIB,
             Self::Meta | Self::Pending | Self::Open | Self::State => 512 * KIB,
@@ -126,12 +127,7 @@ impl Table {
         blocks.set_cache_index_and_filter_blocks(true);
         blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
         match self {
-            Self::Journal => {
-                // Two full buffers are written as one, so that a row and its deletion meet in memory more often.
-                options.set_min_write_buffer_number_to_merge(2);
-                options.set_max_write_buffer_number(3);
-                options.set_bottommost_compression_type(DBCompressionType::None);
-            }
+            Self::Journal => options.set_bottommost_compression_type(DBCompressionType::None),
             Self::Pages => {
                 blocks.set_bloom_filter(FILTER_BITS, false);
                 options.set_prefix_extractor(SliceTransform::create_fixed_prefix(WORKLOAD_PREFIX));

@@ -21,7 +21,7 @@ pub use key::{
     sequence_key, sink_key, sink_of, workload_key, workload_of_page,
 };
 pub use name::{decode_names, encode_names};
-pub use pair::{decode_journal, decode_page, encode_journal, encode_page, page_span};
+pub use pair::{USUAL_PAIR, decode_journal, decode_page, encode_journal, encode_page, page_span};
 pub use row::{
     Committed, decode_alert, decode_committed, decode_json, decode_position, decode_time, encode_alert,
     encode_committed, encode_json, encode_position, encode_time, time_of_alert,

@@ -17,11 +17,8 @@ use super::octets::{Octets, put_address, put_signed, put_text, put_time, put_var
 /// Set in the octet of the novelty when an alert's id follows.
 const ALERT: u8 = 0x80;
 
-/// What a pair takes on average, to size rows before they are written.
-const USUAL_PAIR: usize = 96;
-
-/// The octets of a page before its pairs, at most: version, two instants, count.
-const PAGE_HEAD: usize = 1 + 8 + 8 + 3;
+/// What a pair takes on average, rounded up: to size what is written before it is.
+pub const USUAL_PAIR: usize = 96;
 
 /// When the pairs of a page had their last contacts: all that expiry must know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +29,16 @@ pub struct PageSpan {
     pub greatest: Timestamp,
 }
 
-/// Writes the journal row of a batch.
-pub fn encode_journal(changes: &[PairChange]) -> Vec<u8> {
-    let mut row = Vec::with_capacity(16 + changes.len() * USUAL_PAIR);
+/// Writes the journal row of a batch in place of what `row` holds.
+pub fn encode_journal(row: &mut Vec<u8>, changes: &[PairChange]) {
+    row.clear();
+    row.reserve(16 + changes.len() * USUAL_PAIR);
     row.push(VERSION);
-    put_varint(&mut row, changes.len() as u64);
+    put_varint(row, changes.len() as u64);
     for change in changes {
-        put_varint(&mut row, u64::from(change.workload.0));
-        put_stored(&mut row, &change.stored);
+        put_varint(row, u64::from(change.workload.0));
+        put_stored(row, &change.stored);
     }
-    row
 }
 
 /// Reads a journal row.
@@ -58,20 +55,22 @@ pub fn decode_journal(row: &[u8]) -> Option<Vec<PairChange>> {
     octets.is_empty().then_some(changes)
 }
 
-/// Writes a page; pairs whose last contact was before `cutoff` are left out. Returns `None` if nothing is left.
-pub fn encode_page(page: &Page, cutoff: Timestamp) -> Option<Vec<u8>> {
+/// Writes a page in place of what `row` holds; pairs whose last contact was before `cutoff` are left out.
+///
+/// Returns `None`, and leaves `row` without meaning, if no pair is left.
+pub fn encode_page(row: &mut Vec<u8>, page: &Page, cutoff: Timestamp) -> Option<()> {
     let kept = || page.pairs.iter().filter(|stored| stored.pair.last >= cutoff);
     let least = kept().map(|stored| stored.pair.last).min()?;
     let greatest = kept().map(|stored| stored.pair.last).max()?;
-    let mut row = Vec::with_capacity(PAGE_HEAD + page.pairs.len() * USUAL_PAIR);
+    row.clear();
     row.push(VERSION);
-    put_time(&mut row, least);
-    put_time(&mut row, greatest);
-    put_varint(&mut row, kept().count() as u64);
+    put_time(row, least);
+    put_time(row, greatest);
+    put_varint(row, kept().count() as u64);
     for stored in kept() {
-        put_stored(&mut row, stored);
+        put_stored(row, stored);
     }
-    Some(row)
+    Some(())
 }
 
 /// Reads the pairs of a page.
@@ -195,7 +194,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_journal_row_comes_back_as_it_was_written(changes in samples::changes(20)) {
-            prop_assert_eq!(decode_journal(&encode_journal(&changes)), Some(changes));
+            let mut row = b"what it held before".to_vec();
+            encode_journal(&mut row, &changes);
+            prop_assert_eq!(decode_journal(&row), Some(changes));
         }
 
         #[test]
@@ -203,9 +204,10 @@ mod tests {
             let cutoff = Timestamp(cutoff);
             let mut left = page.pairs.clone();
             left.retain(|stored| stored.pair.last >= cutoff);
-            let row = encode_page(&page, cutoff);
-            prop_assert_eq!(row.is_none(), left.is_empty());
-            if let Some(row) = row {
+            let mut row = b"what it held before".to_vec();
+            let written = encode_page(&mut row, &page, cutoff);
+            prop_assert_eq!(written.is_none(), left.is_empty());
+            if written.is_some() {
                 let span = page_span(&row).unwrap();
                 prop_assert_eq!(Some(span.least), left.iter().map(|stored| stored.pair.last).min());
                 prop_assert_eq!(Some(span.greatest), left.iter().map(|stored| stored.pair.last).max());
@@ -222,7 +224,8 @@ mod tests {
 
         #[test]
         fn decoding_a_damaged_row_never_panics(changes in samples::changes(3), at: prop::sample::Index, by: u8) {
-            let mut row = encode_journal(&changes);
+            let mut row = Vec::new();
+            encode_journal(&mut row, &changes);
             let at = at.index(row.len());
             if let Some(octet) = row.get_mut(at) {
                 *octet ^= by;

@@ -1,0 +1,113 @@
+//! What expires and what does not (rule B5).
+
+use std::ops::RangeInclusive;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use crate::model::*;
+
+use super::expiry::RECENT;
+use super::table::Table;
+use super::tests::{MEMORY, RETENTION, name, open};
+use super::{Store, samples};
+
+/// A ledger of day 0 with a page of two pairs, of which the second is seen again on day 100, and the same in the index.
+fn aged(store: &Store) {
+    let mut runner = TestRunner::deterministic();
+    let mut pair = |slot, day: i64| {
+        let mut stored = samples::stored(Just(slot)).new_tree(&mut runner).unwrap().current();
+        stored.pair.last = Timestamp(0).plus(Span::days(day));
+        stored
+    };
+    let mut batch = Batch::empty(1, Timestamp(0));
+    batch.pages = [(0, [0, 1], [0, 100]), (1, [64, 65], [0, 0])]
+        .map(|(number, slots, days)| Page {
+            workload: WorkloadId(1),
+            number,
+            pairs: slots.into_iter().zip(days).map(|(slot, day)| pair(slot, day)).collect(),
+        })
+        .into();
+    let holder = |workload, day| Holder {
+        destination: 9,
+        workload: WorkloadId(workload),
+        day,
+    };
+    batch.holders = vec![holder(1, 0), holder(2, 100)];
+    batch.names = vec![name(Timestamp(0), 60, 1)];
+    store.commit(&batch).unwrap();
+}
+
+fn slots(store: &Store) -> Vec<u32> {
+    let pairs = store.pairs(WorkloadId(1)).unwrap();
+    pairs.into_iter().map(|stored| stored.slot).collect()
+}
+
+/// Commits empty batches that end on a day, each run as a fold, and compacts everything.
+fn pass(store: &Store, sequences: RangeInclusive<u64>, day: i64) {
+    for sequence in sequences {
+        store
+            .commit(&Batch::empty(sequence, Timestamp(0).plus(Span::days(day))))
+            .unwrap();
+    }
+    for table in Table::ALL {
+        store.rows.compact(table);
+    }
+}
+
+#[test]
+fn rule_b5_what_is_expired_goes_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    aged(&store);
+    let recent = RECENT as u64;
+    pass(&store, 2..=recent + 1, 180);
+    assert_eq!(slots(&store), [0, 1, 64, 65], "exactly the retention still counts");
+    assert_eq!(store.names(Timestamp(0).plus(Span::hours(1))).unwrap(), []);
+    pass(&store, recent + 2..=2 * recent + 1, 181);
+    assert_eq!(slots(&store), [0, 1], "the page without a live pair goes at once");
+    store
+        .commit(&Batch::empty(2 * recent + 2, Timestamp(0).plus(Span::days(181))))
+        .unwrap();
+    assert_eq!(slots(&store), [1], "the other is written anew with the next batch");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(slots(&store), [1]);
+    pass(&store, 2 * recent + 3..=3 * recent + 2, 281);
+    assert_eq!(slots(&store), [0; 0]);
+}
+
+#[test]
+fn rule_b5_one_wrong_clock_deletes_nothing() {
+    let store = Store::temporary(MEMORY, RETENTION).unwrap();
+    aged(&store);
+    let recent = RECENT as u64;
+    pass(&store, 2..=recent, 3000);
+    assert_eq!(slots(&store), [0, 1, 64, 65]);
+    assert_eq!(store.names(Timestamp(1)).unwrap().len(), 1);
+    pass(&store, recent + 1..=recent + 1, 0);
+    pass(&store, recent + 2..=2 * recent, 3000);
+    assert_eq!(slots(&store), [0, 1, 64, 65]);
+    pass(&store, 2 * recent + 1..=2 * recent + 1, 3000);
+    assert_eq!(slots(&store), [0; 0]);
+}
+
+#[test]
+fn rule_b5_an_old_capture_is_safe_from_its_first_batch() {
+    let store = Store::temporary(MEMORY, RETENTION).unwrap();
+    let recent = RECENT as u64;
+    pass(&store, 1..=recent, 3000);
+    let mut runner = TestRunner::deterministic();
+    let mut batch = Batch::empty(recent + 1, Timestamp(0));
+    let mut stored = samples::stored(Just(5)).new_tree(&mut runner).unwrap().current();
+    stored.pair.last = Timestamp(0);
+    batch.pages = vec![Page {
+        workload: WorkloadId(1),
+        number: 0,
+        pairs: vec![stored],
+    }];
+    store.commit(&batch).unwrap();
+    store.rows.compact(Table::Pages);
+    assert_eq!(slots(&store), [5]);
+}
