@@ -14,4 +14,4 @@ pub use judge::{Judge, Outcome as Judged, Setup};
 pub use limits::Limits;
 pub use partition::{PARTITIONS, partition};
 pub use report::{DecodeReport, Ending, Mark, Report};
-pub use worker::{Worker, WorkerSetup};
+pub use worker::{Records, Worker, WorkerSetup};

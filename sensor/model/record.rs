@@ -20,6 +20,25 @@ pub enum Record {
     Contact(ContactRecord),
 }
 
+/// A frame as records write it: its number, from 1, and its file when there are several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FramePlace {
+    /// The file, when there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
+    /// The number within the file, or within the run when there is one.
+    pub frame: u64,
+}
+
+impl From<Arrival> for FramePlace {
+    fn from(arrival: Arrival) -> Self {
+        Self {
+            file: None,
+            frame: arrival.0,
+        }
+    }
+}
+
 /// What became of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,8 +56,12 @@ pub enum AnswerUse {
 pub struct DnsRecord {
     /// When the response was captured.
     pub ts: Timestamp,
-    /// The frame that completed the message.
+    /// The frame that completed the message; orders the lines.
+    #[serde(skip)]
     pub frame: Arrival,
+    /// The same frame as it is written.
+    #[serde(flatten)]
+    pub place: FramePlace,
     /// Who asked.
     pub client: Address,
     /// Who answered.
@@ -65,8 +88,12 @@ pub struct DnsRecord {
 pub struct FlowRecord {
     /// Its first packet.
     pub ts: Timestamp,
-    /// The frame of its first packet.
+    /// The frame of its first packet; orders the lines.
+    #[serde(skip)]
     pub frame: Arrival,
+    /// The same frame as it is written.
+    #[serde(flatten)]
+    pub place: FramePlace,
     /// The transport.
     pub transport: Transport,
     /// Who opened it.

@@ -71,13 +71,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn new(sequence: u64, at: Timestamp) -> Self {
+    /// Returns an outcome that is nothing but a batch.
+    #[must_use]
+    pub fn of(batch: Batch) -> Self {
         Self {
-            batch: Batch::empty(sequence, at),
+            batch,
             records: Vec::new(),
             events: Vec::new(),
             counters: Counters::default(),
         }
+    }
+
+    fn new(sequence: u64, at: Timestamp) -> Self {
+        Self::of(Batch::empty(sequence, at))
     }
 }
 

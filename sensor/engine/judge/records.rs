@@ -18,6 +18,7 @@ impl Judge {
         let record = DnsRecord {
             ts: evidence.last,
             frame: evidence.arrival,
+            place: evidence.arrival.into(),
             client: evidence.client,
             server: evidence.server,
             transport: Transport::Udp,
@@ -49,6 +50,7 @@ impl Judge {
         let record = FlowRecord {
             ts: update.first,
             frame: update.flow,
+            place: update.flow.into(),
             transport: update.key.transport(),
             originator: update.key.endpoint(side),
             responder: update.key.endpoint(side.other()),

@@ -1,0 +1,31 @@
+//! Why a run fails.
+
+use crate::capture::CaptureError;
+use crate::destination::AggregationError;
+use crate::model::{LedgerError, SinkError};
+
+/// Why a run fails; the programs exit with 1, or with 2 where a setting or an argument is to blame.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The capture cannot be opened or read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The ledger cannot be opened, read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A file of alerts or records cannot be written.
+    #[error("cannot write {0}")]
+    Output(#[from] SinkError),
+    /// The settings for aggregation cannot be used.
+    #[error(transparent)]
+    Aggregation(AggregationError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    /// Signals cannot be received.
+    #[error("cannot receive signals")]
+    Signals(#[source] std::io::Error),
+    /// A thread came to an end that nothing accounts for; the panic message stands before this.
+    #[error("the {0} thread failed; this is a mistake in firstcontact, please report it with the message before this one")]
+    Panicked(&'static str),
+}

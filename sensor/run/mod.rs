@@ -1,0 +1,16 @@
+//! Runs: the only place that starts threads (DESIGN.md section 3).
+//!
+//! A live run and a replay differ in values only: where frames come from, which ledger, and what a full queue means.
+
+mod deliver;
+mod error;
+mod files;
+mod live;
+mod pipeline;
+mod queue;
+mod replay;
+
+pub use error::RunError;
+pub use live::LiveRun;
+pub use pipeline::Tally;
+pub use replay::{Progress, Replay};

@@ -1,0 +1,270 @@
+//! The threads of a run and what joins them (DESIGN.md section 3).
+//!
+//! The caller's thread captures and decodes. Workers take batches of packets; the judge takes their reports, epoch by
+//! epoch; the commit thread writes; each sink has a thread that delivers what is committed. Channels are bounded, and
+//! when one end fails the others find theirs closed and stop in order.
+
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::destination::Aggregation;
+use crate::engine::{
+    DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, Worker, WorkerSetup,
+};
+use crate::identity::Network;
+use crate::model::{Counters, Policy, Sink};
+use crate::names::Names;
+use crate::sinks::RecordFiles;
+use crate::store::Store;
+
+use super::deliver::{Deliveries, Persistence};
+use super::error::RunError;
+use super::files::FileNumbers;
+use super::queue::{Fan, QUEUE, WhenFull, Work, give_back};
+
+/// Batches that may wait to be committed; the judge then waits.
+const UNCOMMITTED: usize = 64;
+/// A batch without an alert is on disk after this long at the latest.
+const SYNC_EVERY: Duration = Duration::from_secs(10);
+/// Epochs whose marks may wait for the judge.
+const MARKS: usize = 64;
+
+/// What a run is made with.
+pub(super) struct Parts {
+    pub policy: Policy,
+    pub store: Arc<Store>,
+    pub threads: usize,
+    pub records: Option<RecordFiles>,
+    pub sinks: Vec<Box<dyn Sink>>,
+    pub when_full: WhenFull,
+    pub persistence: Persistence,
+    /// Names of the capture files, to be shown in records when there are several.
+    pub files: FileNumbers,
+}
+
+/// What a run counted.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Everything that was counted.
+    pub counters: Counters,
+    /// Alerts that no sink took within the run; they stay in the ledger.
+    pub undelivered: Vec<String>,
+}
+
+/// A running pipeline.
+pub(super) struct Pipeline {
+    workers: Vec<JoinHandle<()>>,
+    judge: JoinHandle<Result<(), RunError>>,
+    commit: JoinHandle<Result<Counters, RunError>>,
+    deliveries: Deliveries,
+}
+
+impl Pipeline {
+    /// Starts the threads; returns where packets go.
+    pub fn start(parts: Parts) -> Result<(Self, Fan), RunError> {
+        let threads = parts.threads.max(1);
+        let names = Arc::new(Names::new());
+        let network = Arc::new(Network::new(&parts.policy.network));
+        let limits = Limits::of(parts.policy.memory);
+        let records = if parts.records.is_some() { Records::Wanted } else { Records::NotWanted };
+        let deliveries = Deliveries::start(&parts.store, parts.sinks, parts.persistence)?;
+        let judge = Judge::new(Setup {
+            aggregation: Aggregation::new(&parts.policy).map_err(RunError::Aggregation)?,
+            network: Arc::clone(&network),
+            limits,
+            records,
+            ledger: Arc::clone(&parts.store) as _,
+            names: Arc::clone(&names),
+            policy: parts.policy.clone(),
+        })?;
+        let setup = WorkerSetup {
+            network,
+            dns_ports: parts.policy.network.dns_ports.clone().into(),
+            limits,
+            records,
+        };
+        let (used, reused) = bounded(QUEUE);
+        let mut inputs = Vec::new();
+        let mut ends = Vec::new();
+        let mut workers = Vec::new();
+        for index in 0..threads {
+            let (work, todo) = bounded(QUEUE);
+            let (report, reports) = bounded(1);
+            let (turn, turns) = bounded(1);
+            // The first epoch has none before it.
+            let _ = turn.send(());
+            let worker = Worker::new(index, threads, setup.clone());
+            let (names, used) = (Arc::clone(&names), used.clone());
+            workers.push(spawn(format!("worker-{index}"), move || {
+                serve(worker, &todo, &used, &turns, &report, &names);
+            })?);
+            inputs.push(work);
+            ends.push((reports, turn));
+        }
+        let (marks, marked) = bounded(MARKS);
+        let (decided, decisions) = bounded(UNCOMMITTED);
+        let judge = spawn("judge".to_owned(), move || preside(judge, &marked, &ends, &decided))?;
+        let (store, notice) = (Arc::clone(&parts.store), deliveries.notice());
+        let keeper = Keeper {
+            store,
+            records: parts.records,
+            files: parts.files,
+            counters: Counters::default(),
+            notice,
+        };
+        let commit = spawn("commit".to_owned(), move || keeper.keep(&decisions))?;
+        let fan = Fan::new(inputs, reused, marks, parts.when_full);
+        let pipeline = Self {
+            workers,
+            judge,
+            commit,
+            deliveries,
+        };
+        Ok((pipeline, fan))
+    }
+
+    /// Waits for everything that was sent to be judged, committed and delivered.
+    pub fn finish(self, fan: Fan) -> Result<Tally, RunError> {
+        drop(fan);
+        for worker in self.workers {
+            worker.join().map_err(|_| RunError::Panicked("worker"))?;
+        }
+        let judged = self.judge.join().map_err(|_| RunError::Panicked("judge"))?;
+        let committed = self.commit.join().map_err(|_| RunError::Panicked("commit"))?;
+        let undelivered = self.deliveries.finish()?;
+        judged?;
+        Ok(Tally {
+            counters: committed?,
+            undelivered,
+        })
+    }
+}
+
+pub(super) fn spawn<T: Send + 'static>(
+    name: String,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, RunError> {
+    Builder::new().name(name).spawn(work).map_err(RunError::Thread)
+}
+
+/// A worker's thread.
+fn serve(
+    mut worker: Worker,
+    todo: &Receiver<Work>,
+    used: &Sender<Box<super::queue::PacketBatch>>,
+    turns: &Receiver<()>,
+    reports: &Sender<Report>,
+    names: &Names,
+) {
+    for work in todo {
+        match work {
+            Work::Packets(batch) => {
+                for (partition, packet, payload) in batch.iter() {
+                    worker.packet(partition, packet, payload);
+                }
+                give_back(batch, used);
+            }
+            Work::Mark(mark) => {
+                worker.end_epoch(&mark);
+                // Names may be written once the judge is done with the epoch before.
+                if turns.recv().is_err() || reports.send(worker.report(names)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The judge's thread.
+fn preside(
+    mut judge: Judge,
+    marks: &Receiver<(Mark, DecodeReport)>,
+    workers: &[(Receiver<Report>, Sender<()>)],
+    decided: &Sender<Judged>,
+) -> Result<(), RunError> {
+    for (mark, decoded) in marks {
+        let mut reports = Vec::with_capacity(workers.len());
+        for (report, _) in workers {
+            match report.recv() {
+                Ok(report) => reports.push(report),
+                Err(_) => return Err(RunError::Panicked("worker")),
+            }
+        }
+        let outcome = judge.epoch(&mark, decoded, reports)?;
+        for (_, turn) in workers {
+            let _ = turn.send(());
+        }
+        if decided.send(outcome).is_err() {
+            // The commit thread says why it stopped.
+            return Ok(());
+        }
+        if matches!(mark.ending, Ending::Input | Ending::Run) {
+            for batch in judge.finish() {
+                if decided.send(Judged::of(batch)).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The commit thread: the only one that writes what the judge decided.
+struct Keeper {
+    store: Arc<Store>,
+    records: Option<RecordFiles>,
+    files: FileNumbers,
+    counters: Counters,
+    notice: super::deliver::Notice,
+}
+
+impl Keeper {
+    fn keep(mut self, decisions: &Receiver<Judged>) -> Result<Counters, RunError> {
+        let mut synced = Instant::now();
+        loop {
+            match decisions.recv_timeout(SYNC_EVERY) {
+                Ok(outcome) => self.take(outcome)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if synced.elapsed() >= SYNC_EVERY {
+                self.store.sync()?;
+                synced = Instant::now();
+            }
+        }
+        self.store.sync()?;
+        if let Some(records) = self.records {
+            records.finish()?;
+        }
+        Ok(self.counters)
+    }
+
+    fn take(&mut self, outcome: Judged) -> Result<(), RunError> {
+        let Judged {
+            batch,
+            records,
+            events,
+            counters,
+        } = outcome;
+        if !batch.is_empty() {
+            self.store.commit(&batch)?;
+            if !batch.deliver.is_empty() {
+                self.notice.give();
+            }
+        }
+        self.counters.merge(&counters);
+        for event in events {
+            tracing::info!(event = event.kind.name(), ts = %event.ts, "{}", event.text);
+        }
+        if let Some(files) = &mut self.records {
+            for mut record in records {
+                self.files.number(&mut record);
+                files.write(&record)?;
+            }
+        }
+        Ok(())
+    }
+}
