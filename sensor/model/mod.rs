@@ -15,6 +15,7 @@ mod pair;
 mod policy;
 mod record;
 mod sink;
+mod sink_url;
 mod time;
 mod workload;
 
@@ -31,5 +32,6 @@ pub use pair::*;
 pub use policy::*;
 pub use record::*;
 pub use sink::*;
+pub use sink_url::*;
 pub use time::*;
 pub use workload::*;
