@@ -1,3 +1,4 @@
 //! firstcontact: a passive network sensor.
 
+pub mod alerting;
 pub mod model;
