@@ -3,3 +3,4 @@
 pub mod alerting;
 pub mod model;
 pub mod sinks;
+pub mod views;
