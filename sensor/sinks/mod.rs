@@ -1,0 +1,95 @@
+//! Where alerts and records go: syslog over UDP, TCP and local sockets, JSON Lines files and standard output.
+//!
+//! A sink says whether a receiver took an alert; when to try again, and which alert comes next, is the delivery owner's
+//! (rule A4). No sink waits longer than its time limits, sleeps, or loses an alert that it said it took: what was
+//! handed over since the last successful [`flush`](crate::model::Sink::flush) is sent again after a reconnect, so a
+//! receiver may see an alert twice and tells it by id and revision.
+
+mod ascii;
+mod fit;
+mod json_lines;
+mod records;
+mod spool;
+mod syslog;
+mod tcp;
+mod udp;
+mod unix;
+
+#[cfg(test)]
+mod sample;
+
+use std::io;
+use std::time::Duration;
+
+pub use json_lines::{ALERTS, JsonLines};
+pub use records::RecordFiles;
+pub use syslog::{MESSAGE_LIMIT, Syslog};
+pub use tcp::Tcp;
+pub use udp::Udp;
+pub use unix::Unix;
+
+use crate::model::{Sink, SinkError, SinkUrl};
+
+/// How long a connection may take to open, for each address of the receiver.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long one write may be stuck before the receiver counts as gone.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Opens the sink of a URL.
+///
+/// Only files are touched here: the sinks that send connect on their first alert, so that a receiver that is away does
+/// not keep the sensor from starting.
+///
+/// # Errors
+///
+/// When a file cannot be opened; `Unsupported` for `tls://`, which is not built yet.
+pub fn open(url: &SinkUrl) -> Result<Box<dyn Sink>, SinkError> {
+    let name = url.to_string();
+    let syslog = Syslog::of_this_process;
+    Ok(match url {
+        SinkUrl::Udp { host, port } => Box::new(Udp::new(name, host, *port, syslog())),
+        SinkUrl::Tcp { host, port } => Box::new(Tcp::new(name, host, *port, syslog())),
+        SinkUrl::Unix(path) => Box::new(Unix::new(name, path, syslog())),
+        SinkUrl::File(path) => Box::new(JsonLines::append(name, path)?),
+        SinkUrl::Tls { .. } => {
+            let why = "tls:// is not built yet; send with tcp:// to a relay on this host that speaks TLS";
+            return Err(failed(&name, io::Error::new(io::ErrorKind::Unsupported, why)));
+        }
+    })
+}
+
+/// Says whether the reader of a pipe went away, as `head` does: the owner then ends in order, with success.
+#[must_use]
+pub fn is_reader_gone(error: &SinkError) -> bool {
+    error.source.kind() == io::ErrorKind::BrokenPipe
+}
+
+fn failed(sink: &str, source: io::Error) -> SinkError {
+    SinkError {
+        sink: sink.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scheme_opens_or_says_why_not() {
+        for url in ["udp://siem.example:514", "tcp://[2001:db8::1]:601", "unix:///dev/log"] {
+            assert_eq!(open(&url.parse().unwrap()).unwrap().name(), url);
+        }
+        let error = open(&"tls://siem.example:6514".parse().unwrap()).err().unwrap();
+        assert_eq!(error.source.kind(), io::ErrorKind::Unsupported);
+        assert!(
+            error
+                .to_string()
+                .starts_with("tls://siem.example:6514: tls:// is not built yet")
+        );
+        let error = open(&"file:///nonexistent/alerts.jsonl".parse().unwrap())
+            .err()
+            .unwrap();
+        assert!(error.to_string().starts_with("file:///nonexistent/alerts.jsonl: "));
+    }
+}

@@ -1,0 +1,115 @@
+//! Syslog over UDP, RFC 5426: one message a datagram.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+
+use super::{Syslog, WRITE_LIMIT, failed};
+use crate::model::{Alert, Sink, SinkError};
+
+/// A receiver of datagrams.
+///
+/// Nothing confirms a datagram: what is lost on the way, or sent before the network says that nobody listens, stays
+/// lost. Where that matters the receiver is named by `tcp://`.
+#[derive(Debug)]
+pub struct Udp {
+    name: String,
+    host: String,
+    port: u16,
+    syslog: Syslog,
+    socket: Option<UdpSocket>,
+}
+
+impl Udp {
+    /// Returns a sink that looks its host up with the first alert, and again after each error.
+    #[must_use]
+    pub fn new(name: String, host: &str, port: u16, syslog: Syslog) -> Self {
+        Self {
+            name,
+            host: host.to_owned(),
+            port,
+            syslog,
+            socket: None,
+        }
+    }
+
+    fn send(&mut self, message: &str) -> io::Result<()> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => connect(&self.host, self.port)?,
+        };
+        socket.send(message.as_bytes())?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+}
+
+impl Sink for Udp {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
+        let message = self.syslog.message(alert);
+        self.send(&message).map_err(|error| failed(&self.name, error))
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+fn connect(host: &str, port: u16) -> io::Result<UdpSocket> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        let local: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let connected = UdpSocket::bind(local).and_then(|socket| {
+            socket.connect(address)?;
+            socket.set_write_timeout(Some(WRITE_LIMIT))?;
+            Ok(socket)
+        });
+        match connected {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::sample;
+
+    #[test]
+    fn each_alert_is_one_datagram() {
+        for host in ["127.0.0.1", "localhost"] {
+            let receiver = UdpSocket::bind((host, 0)).unwrap();
+            receiver.set_read_timeout(Some(WRITE_LIMIT)).unwrap();
+            let port = receiver.local_addr().unwrap().port();
+            let syslog = Syslog::new("h", 1);
+            let mut sink = Udp::new("udp".to_owned(), host, port, syslog.clone());
+            let mut octets = [0; 4096];
+            for revision in [1, 2] {
+                let alert = sample::revision(revision);
+                sink.deliver(&alert).unwrap();
+                sink.flush().unwrap();
+                let (length, _) = receiver.recv_from(&mut octets).unwrap();
+                assert_eq!(&octets[..length], syslog.message(&alert).as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_an_error() {
+        let mut sink = Udp::new("udp".to_owned(), "", 1, Syslog::new("h", 1));
+        assert!(
+            sink.deliver(&sample::alert())
+                .unwrap_err()
+                .to_string()
+                .starts_with("udp: ")
+        );
+    }
+}

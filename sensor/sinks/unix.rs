@@ -1,0 +1,94 @@
+//! Syslog over a local datagram socket: one message a datagram, as RFC 5424 has it.
+//!
+//! Meant for a socket that its receiver reads with its RFC 5424 parser (rsyslog: `imuxsock` with
+//! `useSpecialParser="off"`); the traditional `/dev/log` expects the older format.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use super::{Syslog, WRITE_LIMIT, failed};
+use crate::model::{Alert, Sink, SinkError};
+
+/// A receiver on this host.
+///
+/// A queue that stays full (`ENOBUFS`, or no room within the time limit), a receiver that is away and a socket that was
+/// made anew are errors; the socket is then opened again for the next attempt.
+#[derive(Debug)]
+pub struct Unix {
+    name: String,
+    path: PathBuf,
+    syslog: Syslog,
+    socket: Option<UnixDatagram>,
+}
+
+impl Unix {
+    /// Returns a sink that connects with the first alert.
+    #[must_use]
+    pub fn new(name: String, path: &Path, syslog: Syslog) -> Self {
+        Self {
+            name,
+            path: path.to_owned(),
+            syslog,
+            socket: None,
+        }
+    }
+
+    fn send(&mut self, message: &str) -> io::Result<()> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect(&self.path)?;
+                socket.set_write_timeout(Some(WRITE_LIMIT))?;
+                socket
+            }
+        };
+        socket.send(message.as_bytes())?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+}
+
+impl Sink for Unix {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
+        let message = self.syslog.message(alert);
+        self.send(&message).map_err(|error| failed(&self.name, error))
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::sample;
+
+    #[test]
+    fn a_receiver_that_comes_back_gets_the_alert_that_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let syslog = Syslog::new("h", 1);
+        let mut sink = Unix::new("unix".to_owned(), &path, syslog.clone());
+        assert!(sink.deliver(&sample::revision(1)).is_err());
+        let mut octets = [0; 4096];
+        for revision in [1, 2] {
+            let receiver = UnixDatagram::bind(&path).unwrap();
+            if revision == 2 {
+                // The old socket is gone: one refusal, then the new one.
+                assert!(sink.deliver(&sample::revision(2)).is_err());
+            }
+            let alert = sample::revision(revision);
+            sink.deliver(&alert).unwrap();
+            let length = receiver.recv(&mut octets).unwrap();
+            assert_eq!(&octets[..length], syslog.message(&alert).as_bytes());
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+}
