@@ -1,4 +1,5 @@
 //! firstcontact: a passive network sensor.
 
+pub mod capture;
 pub mod model;
 pub mod wire;
