@@ -8,6 +8,8 @@
 mod chain;
 mod name;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

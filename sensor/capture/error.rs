@@ -1,0 +1,72 @@
+//! Why frames cannot be had.
+
+use std::io;
+
+/// Why a capture cannot be opened or read on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {file}")]
+    Read {
+        /// The file, as it was named.
+        file: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is neither pcap nor pcapng.
+    #[error("{file} is not a capture: {reason}")]
+    NotACapture {
+        /// The file, as it was named.
+        file: String,
+        /// What was found instead.
+        reason: String,
+    },
+    /// Frames of this kind cannot be read (rule W1).
+    #[error("{from}: link type {name} is not supported")]
+    LinkType {
+        /// The file or interface, as it was named.
+        from: String,
+        /// The link type by libpcap's name, or by its number if it has none.
+        name: String,
+    },
+    /// The file ends within a frame; the frames before it were given.
+    #[error("{file} is cut in frame {frame}")]
+    Cut {
+        /// The file, as it was named.
+        file: String,
+        /// The frame that is not whole, counted from 1.
+        frame: u64,
+    },
+    /// A frame's header cannot be right, and nothing behind it can be found; the frames before it were given.
+    #[error("{file} is damaged at frame {frame}: {reason}")]
+    Damaged {
+        /// The file, as it was named.
+        file: String,
+        /// The frame that cannot be read, counted from 1.
+        frame: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The interface cannot be opened or read.
+    #[error("cannot capture on {interface}")]
+    Interface {
+        /// The interface, as it was named.
+        interface: String,
+        /// What libpcap says.
+        source: pcap::Error,
+    },
+    /// Waiting for the interface failed.
+    #[error("cannot wait for {interface}")]
+    Wait {
+        /// The interface, as it was named.
+        interface: String,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Returns the name of a link type, or its number if libpcap knows none.
+pub(super) fn link_name(number: i32) -> String {
+    pcap::Linktype(number).get_name().unwrap_or_else(|_| number.to_string())
+}

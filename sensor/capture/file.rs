@@ -1,0 +1,197 @@
+//! Capture files: pcap and pcapng, from a path or from standard input (rule W1).
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::classic::{self, Classic, FILE_HEADER, Header};
+use super::error::{CaptureError, link_name};
+use super::savefile::{self, Savefile};
+use crate::model::{Frame, LinkType, SourceId};
+
+/// The path that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// A capture file, read frame by frame in the order of the file.
+pub struct CaptureFile {
+    name: String,
+    source: SourceId,
+    reader: Reader,
+    octets_total: Option<u64>,
+    frames: u64,
+    is_ended: bool,
+}
+
+enum Reader {
+    Classic(Box<Classic<Box<dyn Read + Send>>>),
+    Savefile(Savefile),
+}
+
+impl CaptureFile {
+    /// Opens a capture file, whose frames come from `source`; the path `-` is standard input.
+    ///
+    /// Plain pcap is read by ourselves and streams; the rest is libpcap's, and what of that comes from standard input
+    /// is copied to a temporary file first.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Read`] when the file cannot be read, [`CaptureError::NotACapture`] when it is no capture,
+    /// or ends within its header, and [`CaptureError::LinkType`] for a link type that the sensor does not know.
+    pub fn open(path: &Path, source: SourceId) -> Result<Self, CaptureError> {
+        let is_input = path.as_os_str() == STANDARD_INPUT;
+        let name = match is_input {
+            true => "standard input".to_owned(),
+            false => path.display().to_string(),
+        };
+        let failed = |source| CaptureError::Read {
+            file: name.clone(),
+            source,
+        };
+        let (mut input, octets_total): (Box<dyn Read + Send>, _) = if is_input {
+            let input = io::stdin();
+            if input.is_terminal() {
+                return Err(CaptureError::NotACapture {
+                    file: name,
+                    reason: "it is a terminal".to_owned(),
+                });
+            }
+            (Box::new(input), None)
+        } else {
+            let file = File::open(path).map_err(failed)?;
+            let about = file.metadata().map_err(failed)?;
+            (Box::new(file), about.is_file().then_some(about.len()))
+        };
+        let mut start = Vec::with_capacity(FILE_HEADER);
+        let read = input.by_ref().take(FILE_HEADER as u64).read_to_end(&mut start);
+        read.map_err(failed)?;
+        let reader = match start.first_chunk().and_then(Header::parse) {
+            Some(header) => {
+                let link = LinkType::from_number(header.link).ok_or_else(|| CaptureError::LinkType {
+                    from: name.clone(),
+                    name: link_name(header.link),
+                })?;
+                Reader::Classic(Box::new(Classic::new(input, header, link)))
+            }
+            None if octets_total.is_some() => Reader::Savefile(Savefile::open(path, &name)?),
+            None => {
+                let spool = spool(&start, input).map_err(failed)?;
+                // Open, it outlives its name, which is given up here.
+                Reader::Savefile(Savefile::open(spool.path(), &name)?)
+            }
+        };
+        Ok(Self {
+            name,
+            source,
+            reader,
+            octets_total,
+            frames: 0,
+            is_ended: false,
+        })
+    }
+
+    /// Returns the next frame, or `None` at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Cut`] when the file ends within a frame, [`CaptureError::Damaged`] when the next one cannot be
+    /// found, [`CaptureError::Read`] when reading fails. The frames before were given; after an error there are none.
+    #[inline]
+    #[allow(clippy::should_implement_trait, reason = "a frame borrows from its reader")]
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        if self.is_ended {
+            return Ok(None);
+        }
+        let (read, link) = match &mut self.reader {
+            Reader::Classic(classic) => {
+                let link = classic.link;
+                (
+                    classic
+                        .next()
+                        .map_err(|fault| classic_fault(fault, &self.name, self.frames + 1)),
+                    link,
+                )
+            }
+            Reader::Savefile(savefile) => {
+                let link = savefile.link;
+                (
+                    savefile
+                        .next()
+                        .map_err(|fault| savefile_fault(fault, &self.name, self.frames + 1)),
+                    link,
+                )
+            }
+        };
+        match read {
+            Ok(Some((time, octets))) => {
+                self.frames += 1;
+                Ok(Some(Frame {
+                    time,
+                    source: self.source,
+                    link,
+                    octets,
+                }))
+            }
+            ended => {
+                self.is_ended = true;
+                ended.map(|_| None)
+            }
+        }
+    }
+
+    /// Returns how many octets of the file were taken; about as many, where libpcap reads it.
+    #[must_use]
+    pub fn octets_read(&self) -> u64 {
+        match &self.reader {
+            Reader::Classic(classic) => classic.octets_read,
+            Reader::Savefile(savefile) => savefile.octets_read,
+        }
+    }
+
+    /// Returns how many octets the file has, or `None` if that cannot be told beforehand.
+    #[must_use]
+    pub const fn octets_total(&self) -> Option<u64> {
+        self.octets_total
+    }
+
+    /// Returns how many frames were given.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+}
+
+fn classic_fault(fault: classic::Fault, name: &str, frame: u64) -> CaptureError {
+    let file = name.to_owned();
+    match fault {
+        classic::Fault::Cut => CaptureError::Cut { file, frame },
+        classic::Fault::Long(length) => CaptureError::Damaged {
+            file,
+            frame,
+            reason: format!("it claims {length} octets"),
+        },
+        classic::Fault::Read(source) => CaptureError::Read { file, source },
+    }
+}
+
+fn savefile_fault(fault: savefile::Fault, name: &str, frame: u64) -> CaptureError {
+    let file = name.to_owned();
+    match fault {
+        savefile::Fault::Cut => CaptureError::Cut { file, frame },
+        savefile::Fault::Damaged(reason) => CaptureError::Damaged { file, frame, reason },
+    }
+}
+
+/// Copies an input that cannot be read twice to a temporary file.
+fn spool(start: &[u8], mut rest: impl Read) -> io::Result<NamedTempFile> {
+    let mut spool = NamedTempFile::new()?;
+    spool.write_all(start)?;
+    io::copy(&mut rest, &mut spool)?;
+    spool.flush()?;
+    Ok(spool)
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

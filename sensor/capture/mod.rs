@@ -1,0 +1,14 @@
+//! Where frames come from: capture files and interfaces.
+//!
+//! Everything here gives [`Frame`](crate::model::Frame)s with the time that capture wrote beside them. Nothing is ever
+//! sent.
+
+mod classic;
+mod error;
+mod file;
+mod live;
+mod savefile;
+
+pub use error::CaptureError;
+pub use file::CaptureFile;
+pub use live::{Live, Polled};
