@@ -1,1 +1,5 @@
-fn main() {}
+//! The `sensor` program.
+
+fn main() -> firstcontact::command::Exit {
+    firstcontact::command::sensor()
+}

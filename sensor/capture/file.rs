@@ -140,6 +140,12 @@ impl CaptureFile {
         }
     }
 
+    /// Returns the file as it was named.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns how many octets of the file were taken; about as many, where libpcap reads it.
     #[must_use]
     pub fn octets_read(&self) -> u64 {

@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::error::{CaptureError, link_name};
 use super::savefile::time_of;
-use crate::model::{Frame, LinkType, SourceId};
+use crate::model::{Frame, LinkType, SourceId, Span, Timestamp};
 
 /// The interface that stands for all of them on Linux; it cannot be made promiscuous.
 const ANY: &str = "any";
@@ -152,6 +152,19 @@ impl Live {
                 source: errno.into(),
             }),
         }
+    }
+
+    /// Returns until when the link is known to have been quiet after an idle call: now, less what the kernel may hold.
+    ///
+    /// Frames carry the system's time, so this is the one clock that can mark a quiet link; it enters the engine as data
+    /// (rule T1).
+    #[must_use]
+    pub fn quiet_until(&self) -> Timestamp {
+        let since_1970 = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let nanoseconds = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
+        Timestamp(nanoseconds).minus(Span::millis(2 * i64::from(HELD)))
     }
 
     /// Returns how many frames the kernel and the interface have dropped since this one was opened.

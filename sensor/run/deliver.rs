@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::model::{LedgerError, Sink, SinkError};
-use crate::sinks::is_reader_gone;
+use crate::sinks::{ALERTS, is_reader_gone};
 use crate::store::Store;
 
 use super::error::RunError;
@@ -106,7 +106,9 @@ impl Deliveries {
         }
         let positions = self.store.positions()?;
         let taken = positions.iter().map(|(_, position)| *position).min();
-        let dropped = self.store.trim_outbox(taken.unwrap_or_else(|| self.store.outbox_end()), KEPT_LINES)?;
+        let dropped = self
+            .store
+            .trim_outbox(taken.unwrap_or_else(|| self.store.outbox_end()), KEPT_LINES)?;
         if dropped > 0 {
             tracing::warn!("{dropped} alerts were not taken by every sink in time and are no longer kept for delivery");
         }
@@ -132,7 +134,11 @@ impl Delivery {
         let mut is_open = true;
         loop {
             if is_open {
-                let told = if failures == 0 { notice.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { notice.recv_timeout(pause) };
+                let told = if failures == 0 {
+                    notice.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                } else {
+                    notice.recv_timeout(pause)
+                };
                 is_open = !matches!(told, Err(RecvTimeoutError::Disconnected));
             } else if failures > 0 {
                 std::thread::sleep(pause);
@@ -145,7 +151,7 @@ impl Delivery {
                         return Ok(None);
                     }
                 }
-                Err(error) if is_reader_gone(&error) && self.sink.name() == crate::sinks::STANDARD_OUTPUT => return Ok(None),
+                Err(error) if is_reader_gone(&error) && self.sink.name() == ALERTS => return Ok(None),
                 Err(error) => {
                     failures += 1;
                     let is_last = match self.persistence {
@@ -154,7 +160,9 @@ impl Delivery {
                     };
                     if is_last {
                         let left = self.store.outbox_end().saturating_sub(self.position);
-                        return Ok(Some(format!("{error}; {left} lines stay in the ledger and are delivered next time")));
+                        return Ok(Some(format!(
+                            "{error}; {left} lines stay in the ledger and are delivered next time"
+                        )));
                     }
                     if failures == 1 {
                         tracing::warn!("{error}; trying again");
@@ -169,7 +177,9 @@ impl Delivery {
     fn drain(&mut self) -> Result<Result<(), SinkError>, LedgerError> {
         loop {
             let lines = self.store.outbox_after(self.position, CHUNK)?;
-            let Some((last, _)) = lines.last() else { return Ok(Ok(())) };
+            let Some((last, _)) = lines.last() else {
+                return Ok(Ok(()));
+            };
             let last = *last;
             for (_, alert) in &lines {
                 if let Err(error) = self.sink.deliver(alert) {

@@ -26,6 +26,8 @@ pub enum RunError {
     #[error("cannot receive signals")]
     Signals(#[source] std::io::Error),
     /// A thread came to an end that nothing accounts for; the panic message stands before this.
-    #[error("the {0} thread failed; this is a mistake in firstcontact, please report it with the message before this one")]
+    #[error(
+        "the {0} thread failed; this is a mistake in firstcontact, please report it with the message before this one"
+    )]
     Panicked(&'static str),
 }

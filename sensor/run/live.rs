@@ -44,7 +44,8 @@ impl LiveRun {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // A second signal ends the process at once.
-            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop)).map_err(RunError::Signals)?;
+            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))
+                .map_err(RunError::Signals)?;
             signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
         }
         let mut live = Live::open(&self.interface, SourceId(0), self.ring)?;

@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::destination::Aggregation;
-use crate::engine::{
-    DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, Worker, WorkerSetup,
-};
+use crate::engine::{DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, Worker, WorkerSetup};
 use crate::identity::Network;
 use crate::model::{Counters, Policy, Sink};
 use crate::names::Names;
@@ -69,7 +67,11 @@ impl Pipeline {
         let names = Arc::new(Names::new());
         let network = Arc::new(Network::new(&parts.policy.network));
         let limits = Limits::of(parts.policy.memory);
-        let records = if parts.records.is_some() { Records::Wanted } else { Records::NotWanted };
+        let records = if parts.records.is_some() {
+            Records::Wanted
+        } else {
+            Records::NotWanted
+        };
         let deliveries = Deliveries::start(&parts.store, parts.sinks, parts.persistence)?;
         let judge = Judge::new(Setup {
             aggregation: Aggregation::new(&parts.policy).map_err(RunError::Aggregation)?,

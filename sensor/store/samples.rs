@@ -103,15 +103,15 @@ pub fn workload() -> impl Strategy<Value = WorkloadRecord> {
         text().prop_map(WorkloadKey::Named),
         (text(), address()).prop_map(|(segment, address)| WorkloadKey::Address(segment, address)),
     ];
-    (key, text(), prop::option::of(text()), time(), time()).prop_map(
-        |(key, segment, group, since, learns_until)| WorkloadRecord {
+    (key, text(), prop::option::of(text()), time(), time()).prop_map(|(key, segment, group, since, learns_until)| {
+        WorkloadRecord {
             key,
             segment,
             group,
             since,
             learns_until,
-        },
-    )
+        }
+    })
 }
 
 prop_compose! {

@@ -1,0 +1,169 @@
+//! `sensor alerts`: what the ledger holds.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use crate::model::{
+    Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertId, AlertKind, AlertRecord, AlertState,
+    AlertWorkload, FlowStart, Ledger, Novelty, Observation, Outcome, Pair, PairKey, Reach, Severity, WorkloadKey,
+    WorkloadRecord,
+};
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::views::alert_text;
+
+use super::exit::Error;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The folder of the ledger; a sensor may be running on it.
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// The settings, to be checked beforehand.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One JSON object a line, with the alert's `state`.
+    #[arg(long)]
+    json: bool,
+    /// Also withdrawn alerts, and novelties that were learnt or over budget and raised nothing.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
+    if let Some(path) = &arguments.config {
+        Settings::read(path)?;
+    }
+    let store = Store::open_read_only(&arguments.state)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut shown = 0_u64;
+    let mut show = |alert: &Alert, state: AlertState| -> Result<(), Error> {
+        shown += 1;
+        if arguments.json {
+            let mut line = serde_json::to_value(alert).map_err(std::io::Error::from)?;
+            if let serde_json::Value::Object(fields) = &mut line {
+                fields.insert(
+                    "state".to_owned(),
+                    serde_json::to_value(state).map_err(std::io::Error::from)?,
+                );
+            }
+            writeln!(out, "{line}")?;
+        } else {
+            writeln!(out, "{}", alert_text(alert, Some(state)))?;
+        }
+        Ok(())
+    };
+    for record in store.alerts()? {
+        let AlertRecord { state, alert, .. } = record?;
+        if arguments.all || state == AlertState::Raised {
+            show(&alert, state)?;
+        }
+    }
+    if arguments.all {
+        for (alert, state) in unraised(&store)? {
+            show(&alert, state)?;
+        }
+    }
+    out.flush()?;
+    if !arguments.json && shown == 0 {
+        eprintln!("no alerts");
+    }
+    Ok(())
+}
+
+/// Returns novelties that raised nothing, by time: they are flags on their pairs (rules B4, A5).
+fn unraised(store: &Store) -> Result<Vec<(Alert, AlertState)>, Error> {
+    let mut found = Vec::new();
+    for (id, workload) in store.opening()?.workloads {
+        for stored in store.all_pairs(id)? {
+            let state = match stored.pair.novelty {
+                Novelty::Learned => AlertState::Learned,
+                Novelty::Burst => AlertState::Burst,
+                Novelty::Suppressed => AlertState::Suppressed,
+                Novelty::None | Novelty::Raised => continue,
+            };
+            let Some(alert) = stored.pair.alert else { continue };
+            found.push((of_pair(alert, &workload, &stored.key, &stored.pair), state));
+        }
+    }
+    found.sort_by_key(|(alert, _)| (alert.ts, alert.id));
+    Ok(found)
+}
+
+/// Returns a flag on a pair in the form of an alert; what a pair does not keep is absent.
+fn of_pair(id: AlertId, workload: &WorkloadRecord, key: &PairKey, pair: &Pair) -> Alert {
+    let (kind, domain, tenant, ip) = match key {
+        PairKey::Domain(domain) | PairKey::AttemptedDomain(domain) => {
+            (AlertKind::NewExternalDomain, Some(domain.clone()), None, None)
+        }
+        PairKey::Tenant(tenant) | PairKey::AttemptedTenant(tenant) => {
+            (AlertKind::NewTenant, None, Some(tenant.clone()), None)
+        }
+        PairKey::Address(ip) | PairKey::AttemptedAddress(ip) => (AlertKind::NewExternalIp, None, None, Some(*ip)),
+    };
+    let is_attempt = key.kind() == key.attempted().kind();
+    let (name, address) = match &workload.key {
+        WorkloadKey::Named(name) => (name.to_string(), None),
+        WorkloadKey::Address(_, address) => (address.to_string(), Some(*address)),
+    };
+    let destination = AlertDestination {
+        domain,
+        tenant,
+        name: pair.names.first().map(|(name, _)| name.clone()),
+        ip,
+        port: pair.ports.first().copied(),
+        transport: None,
+    };
+    Alert {
+        id,
+        revision: 1,
+        kind,
+        title: kind.title().to_owned(),
+        event: AlertEvent::Raised,
+        ts: pair.first,
+        at: pair.first,
+        severity: Severity::Info,
+        confidence: 0,
+        novelty: Reach::Workload,
+        prevalence: 0,
+        workload: AlertWorkload {
+            name,
+            address,
+            group: workload.group.clone(),
+            owner: None,
+            segment: workload.segment.clone(),
+            since: Some(workload.since),
+        },
+        links: crate::alerting::links(&destination),
+        destination,
+        evidence: None,
+        unexplained: None,
+        other_names: Vec::new(),
+        claimed_name: None,
+        flow: AlertFlow {
+            start: FlowStart::Syn,
+            outcome: if is_attempt {
+                Outcome::Attempted
+            } else {
+                Outcome::Established
+            },
+            octets_out: pair.octets_out,
+            octets_in: pair.octets_in,
+            duration: 0.0,
+            end: None,
+            community_id: None,
+        },
+        baseline: AlertBaseline {
+            window_days: 0,
+            first_contact: Some(pair.first),
+            last_contact: Some(pair.last),
+            workload_since: Some(workload.since),
+            destinations: 0,
+        },
+        observation: Observation::default(),
+        attack: Vec::new(),
+        replaces: None,
+        count: None,
+        summary: format!("a novelty that raised no alert; {} contacts since", pair.count),
+    }
+}
