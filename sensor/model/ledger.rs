@@ -137,6 +137,9 @@ pub struct PendingContact {
     pub octets_in: u64,
     /// Why it ended, if it has.
     pub end: Option<FlowEnd>,
+    /// Whether the originator's payload is DNS (rule S3).
+    #[serde(default)]
+    pub holds_dns: bool,
 }
 
 /// What the judge remembers of segments and resolvers across restarts.

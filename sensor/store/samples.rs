@@ -202,6 +202,7 @@ prop_compose! {
                 octets_in,
                 duration: f64::from(eighths) / 8.0,
                 end: None,
+                holds_dns: false,
                 community_id: None,
             },
             baseline: AlertBaseline {

@@ -80,6 +80,7 @@ impl Contact {
             octets_out: self.octets_out,
             octets_in: self.octets_in,
             end: self.end,
+            holds_dns: self.holds_dns,
         }
     }
 
@@ -102,7 +103,7 @@ impl Contact {
             octets_in: pending.octets_in,
             end: pending.end,
             has_spoken: true,
-            holds_dns: false,
+            holds_dns: pending.holds_dns,
             is_kept: true,
         }
     }

@@ -189,7 +189,7 @@ impl Judge {
     }
 
     /// Says whether a contact is a resolver at its trade (rule S3).
-    fn is_resolving(&self, contact: &Contact) -> bool {
+    pub(super) fn is_resolving(&self, contact: &Contact) -> bool {
         if !contact.holds_dns || !self.policy.network.dns_ports.contains(&contact.responder.port) {
             return false;
         }

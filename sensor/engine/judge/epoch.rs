@@ -376,12 +376,13 @@ impl Judge {
                 return Ok(());
             }
         }
+        let is_resolving = self.is_resolving(&contact);
         if contact.outcome.is_attempt() && !is_over {
             return self.keep_waiting(&contact);
         }
         let who = self.who(&contact);
         let candidates = self.candidates(&contact, who, until);
-        if candidates.is_empty() && !is_over {
+        if candidates.is_empty() && !is_over && !is_resolving {
             return self.keep_waiting(&contact);
         }
         self.contacts.take(flow, until);
@@ -472,6 +473,9 @@ impl Judge {
     /// Completes the batch and begins the next.
     fn end(&mut self, now: Timestamp) -> Outcome {
         let batch = &mut self.out.batch;
+        // A contact may begin and cease to wait within one epoch.
+        let judged: HashSet<Arrival> = batch.judged.iter().copied().collect();
+        batch.pending.retain(|pending| !judged.contains(&pending.arrival));
         batch.pairs = self.baseline.take_journal();
         batch.workloads = self.registry.take_changed();
         let folded = self.baseline.fold();
