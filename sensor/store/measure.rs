@@ -153,7 +153,6 @@ fn opening_with_a_hundred_thousand_workloads() {
                 group: None,
                 since: Timestamp(0),
                 learns_until: Timestamp(0),
-                destinations: 12,
             };
             (WorkloadId(n), record)
         })

@@ -202,7 +202,6 @@ prop_compose! {
                 octets_in,
                 duration: f64::from(eighths) / 8.0,
                 end: None,
-                holds_dns: false,
                 community_id: None,
             },
             baseline: AlertBaseline {
@@ -258,6 +257,7 @@ prop_compose! {
             octets_out,
             octets_in,
             end: None,
+            holds_dns: false,
         }
     }
 }
