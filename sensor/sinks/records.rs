@@ -86,6 +86,7 @@ mod tests {
         Record::Flow(FlowRecord {
             ts: Timestamp(SECOND),
             frame: Arrival(frame),
+            place: Arrival(frame).into(),
             transport: Transport::Tcp,
             originator: Endpoint { ip: HERE, port: 40_000 },
             responder: Endpoint { ip: THERE, port: 443 },
@@ -102,6 +103,7 @@ mod tests {
         Record::Dns(DnsRecord {
             ts: Timestamp(SECOND),
             frame: Arrival(frame),
+            place: Arrival(frame).into(),
             client: HERE,
             server: THERE,
             transport: Transport::Udp,
@@ -118,6 +120,7 @@ mod tests {
         Record::Contact(ContactRecord {
             ts: Timestamp(SECOND),
             frame: Arrival(frame),
+            place: Arrival(frame).into(),
             transport: Transport::Tcp,
             originator: Endpoint { ip: HERE, port: 40_000 },
             responder: Endpoint { ip: THERE, port: 443 },

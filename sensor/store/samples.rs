@@ -209,6 +209,7 @@ prop_compose! {
                 first_contact: None,
                 last_contact: None,
                 workload_since: Some(at),
+                destinations: 3,
             },
             observation: Observation::default(),
             attack: vec!["T1071".to_owned()],
