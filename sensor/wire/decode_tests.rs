@@ -218,6 +218,16 @@ fn a_cut_or_misplaced_extension_header_is_malformed() {
 }
 
 #[test]
+fn a_first_fragment_that_ends_within_the_header_gives_its_packet() {
+    let mut packet = build::ipv4(CLIENT, SERVER, 6, &build::tcp(1000, 443, 7, TcpFlags::SYN, b"")[..16]);
+    let stop = Stop::Malformed(Malformed::short(Layer::Tcp, 20, 16));
+    assert_eq!(decode(LinkType::Raw, &packet, &ports()), Err(stop));
+    packet[6] = 0x20;
+    let read = decode(LinkType::Raw, &packet, &ports()).unwrap();
+    assert_eq!((read.to_port, read.payload_octets), (443, 0));
+}
+
+#[test]
 fn a_first_fragment_gives_its_packet_and_a_later_one_none() {
     let mut first = datagram();
     first[6] = 0x20;
@@ -267,8 +277,11 @@ fn lengths_that_cannot_be_are_malformed() {
     let stop = Stop::Malformed(Malformed::field(Layer::Udp, "length"));
     assert_eq!(decode(LinkType::Raw, &packet, &ports()), Err(stop));
     let mut packet = build::ipv4(CLIENT, SERVER, 6, &build::tcp(1, 2, 3, 0, b""));
-    packet[32] = 0x60;
+    packet[32] = 0x40;
     let stop = Stop::Malformed(Malformed::field(Layer::Tcp, "data offset"));
+    assert_eq!(decode(LinkType::Raw, &packet, &ports()), Err(stop));
+    packet[32] = 0x60;
+    let stop = Stop::Malformed(Malformed::short(Layer::Tcp, 24, 20));
     assert_eq!(decode(LinkType::Raw, &packet, &ports()), Err(stop));
 }
 

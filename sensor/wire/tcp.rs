@@ -1,6 +1,6 @@
 //! TCP, RFC 9293 section 3.1.
 
-use super::ip::{Ip, octets_of};
+use super::ip::{Ip, Piece, octets_of};
 use crate::model::{Layer, Malformed, TcpFlags};
 
 /// Octets of a header without options.
@@ -26,25 +26,25 @@ pub(super) struct Tcp<'a> {
 
 /// Reads the TCP header of an IP payload.
 ///
-/// Acknowledgment number, window, checksum, urgent pointer and options are ignored. A snap length may have cut
-/// anything behind the control bits.
+/// Acknowledgment number, window, checksum, urgent pointer and options are ignored. A snap length, or the end of a
+/// first fragment, may have cut anything behind the control bits.
 ///
 /// # Errors
 ///
-/// `Short` when the header was cut before that, or the IP payload is shorter than a header; `Field("data offset")`
-/// when it points into the fixed header or past the payload.
+/// `Short` when the header was cut before that, or is longer than the IP payload by the length fields;
+/// `Field("data offset")` when it points into the fixed header.
 #[inline]
 pub(super) fn parse<'a>(ip: &Ip<'a>) -> Result<Tcp<'a>, Malformed> {
     let Some(&[a, b, c, d, s, t, u, v, _, _, _, _, offset, flags]) = ip.payload.first_chunk::<NEEDED>() else {
         return Err(Malformed::short(Layer::Tcp, LEN, ip.payload.len()));
     };
-    if ip.payload_octets < octets_of(LEN) {
-        return Err(Malformed::short(Layer::Tcp, LEN, ip.payload.len()));
-    }
     let header = usize::from(offset >> 4) * 4;
-    let payload_octets = match ip.payload_octets.checked_sub(octets_of(header)) {
-        Some(octets) if header >= LEN => octets,
-        _ => return Err(Malformed::field(Layer::Tcp, "data offset")),
+    let payload_octets = match (ip.payload_octets.checked_sub(octets_of(header)), ip.piece) {
+        _ if header < LEN => return Err(Malformed::field(Layer::Tcp, "data offset")),
+        (Some(octets), _) => octets,
+        // The rest of the header is in the next fragment.
+        (None, Piece::First) => 0,
+        (None, _) => return Err(Malformed::short(Layer::Tcp, header, ip.payload.len())),
     };
     Ok(Tcp {
         from_port: u16::from_be_bytes([a, b]),
