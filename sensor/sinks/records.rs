@@ -120,7 +120,6 @@ mod tests {
         Record::Contact(ContactRecord {
             ts: Timestamp(SECOND),
             frame: Arrival(frame),
-            place: Arrival(frame).into(),
             transport: Transport::Tcp,
             originator: Endpoint { ip: HERE, port: 40_000 },
             responder: Endpoint { ip: THERE, port: 443 },

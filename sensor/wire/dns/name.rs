@@ -190,20 +190,18 @@ impl Name {
     }
 }
 
-/// Which octets stand for themselves: printable ASCII but the dot and the backslash.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut octet = b'!';
-    while octet <= b'~' {
-        plain[octet as usize] = octet != b'.' && octet != b'\\';
-        octet += 1;
-    }
-    plain
-};
+/// Says whether an octet stands for itself.
+const fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_graphic() && octet != b'.' && octet != b'\\'
+}
 
-/// Says whether an octet stands for itself; a table, because this is asked for every octet of every name.
-fn is_plain(octet: u8) -> bool {
-    PLAIN.get(usize::from(octet)).copied().unwrap_or_default()
+/// Writes one octet of a label.
+fn escape(octet: u8, text: &mut SmallVec<[u8; 104]>) {
+    if is_plain(octet) {
+        text.push(octet);
+    } else {
+        text.extend_from_slice(&[b'\\', b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10]);
+    }
 }
 
 impl AsRef<str> for Name {
