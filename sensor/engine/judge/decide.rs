@@ -87,6 +87,8 @@ impl Judge {
         if self.is_resolving(&contact) {
             let meaning = self.meaning(&contact, who, candidates, until)?;
             self.write_contact(&contact, who, &meaning, Verdict::Resolver);
+            // Its flow may be told again; the contact was judged.
+            self.follow(&contact, SmallVec::new(), Sequel::Nothing);
             return Ok(());
         }
         let meaning = self.meaning(&contact, who, candidates, until)?;
