@@ -27,6 +27,13 @@ const LOSS_LIFE: Span = Span::seconds(60);
 /// A host in its segment.
 pub(super) type Host = (Segment, Address);
 
+/// When an endpoint was seen to listen.
+#[derive(Debug, Clone, Copy)]
+struct Listening {
+    since: Timestamp,
+    last: Timestamp,
+}
+
 /// What a source has shown.
 #[derive(Debug, Clone, Copy)]
 struct SourceFacts {
@@ -46,7 +53,7 @@ struct MacFacts {
 /// Facts across partitions.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    listening: HashMap<(Segment, Transport, Endpoint), Timestamp, foldhash::quality::RandomState>,
+    listening: HashMap<(Segment, Transport, Endpoint), Listening, foldhash::quality::RandomState>,
     sources: HashMap<SourceId, SourceFacts>,
     macs: HashMap<(Segment, MacAddress), MacFacts, foldhash::quality::RandomState>,
     answered: HashMap<(Segment, Address, Address), Timestamp, foldhash::quality::RandomState>,
@@ -72,7 +79,8 @@ impl Facts {
     pub fn take(&mut self, fact: Fact, at: Timestamp, is_internal: impl Fn(Address) -> bool) -> Option<Host> {
         match fact {
             Fact::Listening(segment, transport, endpoint) => {
-                raise(self.listening.entry((segment, transport, endpoint)).or_insert(at), at);
+                let listening = self.listening.entry((segment, transport, endpoint));
+                raise(&mut listening.or_insert(Listening { since: at, last: at }).last, at);
             }
             Fact::Queries(source) => self.source(source, at).has_queries = true,
             Fact::Outbound(source) => self.source(source, at).has_outbound = true,
@@ -169,7 +177,13 @@ impl Facts {
     /// Says whether an endpoint listens.
     pub fn is_listening(&self, segment: Segment, transport: Transport, endpoint: Endpoint, at: Timestamp) -> bool {
         let seen = self.listening.get(&(segment, transport, endpoint));
-        seen.is_some_and(|seen| at.since(*seen) <= DAY)
+        seen.is_some_and(|seen| at.since(seen.last) <= DAY)
+    }
+
+    /// Says whether an endpoint was known to listen before `first`: what a flow shows of itself is left out.
+    pub fn was_listening(&self, segment: Segment, transport: Transport, endpoint: Endpoint, first: Timestamp) -> bool {
+        let seen = self.listening.get(&(segment, transport, endpoint));
+        seen.is_some_and(|seen| seen.since < first && first.since(seen.last) <= DAY)
     }
 
     /// Says whether a source has shown no queries at all (rule N2).
@@ -233,7 +247,7 @@ impl Facts {
     /// Drops what is too old to matter, and the oldest beyond the limit.
     pub fn expire(&mut self, now: Timestamp) {
         let is_fresh = |seen: &Timestamp| now.since(*seen) <= DAY;
-        self.listening.retain(|_, seen| is_fresh(seen));
+        self.listening.retain(|_, seen| is_fresh(&seen.last));
         self.answered.retain(|_, seen| is_fresh(seen));
         self.truncated.retain(|_, seen| now.since(*seen) <= REASON_LIFE);
         self.encrypted.retain(|_, seen| now.since(*seen) <= REASON_LIFE);
@@ -242,15 +256,17 @@ impl Facts {
         self.clients.retain(|_, clients| clients.values().any(is_fresh));
         self.servers
             .retain(|_, servers| servers.values().any(|seen| now.since(*seen) <= ITERATOR_WINDOW));
-        bound(&mut self.listening, self.limit);
-        bound(&mut self.answered, self.limit);
-        bound(&mut self.truncated, self.limit);
-        bound(&mut self.encrypted, self.limit);
+        bound(&mut self.listening, self.limit, |seen| seen.last);
+        bound(&mut self.answered, self.limit, |seen| *seen);
+        bound(&mut self.truncated, self.limit, |seen| *seen);
+        bound(&mut self.encrypted, self.limit, |seen| *seen);
     }
 
     /// Moves every time by `span` (rule T1).
     pub fn shift(&mut self, span: Span) {
-        let times = self.listening.values_mut().chain(self.answered.values_mut());
+        let listening = self.listening.values_mut();
+        let listening = listening.flat_map(|seen| [&mut seen.since, &mut seen.last]);
+        let times = listening.chain(self.answered.values_mut());
         let times = times
             .chain(self.truncated.values_mut())
             .chain(self.encrypted.values_mut());
@@ -275,15 +291,16 @@ fn is_recent(seen: Option<&Timestamp>, at: Timestamp) -> bool {
 }
 
 /// Drops the oldest entries until `limit` are left, an eighth more at once; ties go by content (rule T2).
-fn bound<K: Ord + Copy + std::hash::Hash + Eq>(
-    map: &mut HashMap<K, Timestamp, foldhash::quality::RandomState>,
+fn bound<K: Ord + Copy + std::hash::Hash + Eq, V>(
+    map: &mut HashMap<K, V, foldhash::quality::RandomState>,
     limit: usize,
+    seen: impl Fn(&V) -> Timestamp,
 ) {
     if map.len() <= limit {
         return;
     }
     let surplus = map.len() - limit + limit / 8;
-    let mut ages: Vec<(Timestamp, K)> = map.iter().map(|(key, seen)| (*seen, *key)).collect();
+    let mut ages: Vec<(Timestamp, K)> = map.iter().map(|(key, value)| (seen(value), *key)).collect();
     ages.sort_unstable();
     let dropped: HashSet<K> = ages.into_iter().take(surplus).map(|(_, key)| key).collect();
     map.retain(|key, _| !dropped.contains(key));
