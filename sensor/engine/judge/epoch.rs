@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::flow::{FlowUpdate, NOTABLE_OCTETS};
 use crate::model::{
     Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, FlowEnd, FlowStart, LedgerError, NameRecord,
-    ResolverState, Segment, Span, Timestamp, Transport, Verdict,
+    ResolverState, Segment, Span, Timestamp, Verdict,
 };
 use hashbrown::{HashMap, HashSet};
 
@@ -396,7 +396,7 @@ impl Judge {
     fn consider(&mut self, contact: Contact, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
         let until = contact.first.plus(self.settle());
         let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
-        if contact.start == FlowStart::Midstream && !contact.has_spoken && contact.transport == Transport::Tcp {
+        if contact.start == FlowStart::Midstream && !contact.has_spoken {
             // Backscatter is no contact (rule F3).
             let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
             if !is_one_way {
