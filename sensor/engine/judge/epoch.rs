@@ -106,6 +106,8 @@ impl Judge {
         for flow in over {
             self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
+        // After a silence an address may be raised at the same mark at which its late answer stands.
+        self.withdraw_explained(&answered)?;
         let ended = all
             .ended
             .iter()
@@ -133,6 +135,9 @@ impl Judge {
         self.out.counters.merge(&decoded.counters);
         if let Some(first) = decoded.first_frame {
             self.load_names(first)?;
+        }
+        for (source, since) in &decoded.sources {
+            self.facts.source_seen(*source, *since);
         }
         for (segment, detail) in &decoded.segments {
             self.texts.add(*segment, detail);
@@ -396,7 +401,7 @@ impl Judge {
     fn consider(&mut self, contact: Contact, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
         let until = contact.first.plus(self.settle());
         let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
-        if contact.start == FlowStart::Midstream && !contact.has_spoken {
+        if !contact.is_spoken_for() {
             // Backscatter is no contact (rule F3).
             let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
             if !is_one_way {
