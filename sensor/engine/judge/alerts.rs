@@ -350,7 +350,7 @@ impl Judge {
             };
             if let Some(judged) = self.contacts.judged.get_mut(&contact.flow) {
                 judged.places.extend(place);
-                judged.sequel = Sequel::Attempt(Box::new(contact.clone()), alert);
+                judged.sequel = Sequel::Attempt(alert);
             }
             return Ok(());
         }

@@ -182,7 +182,7 @@ pub(super) enum Sequel {
     /// Updates of this alert.
     Alert(AlertId),
     /// It was an attempt; if it gets through it is recorded then, and its alert updated (rule B3).
-    Attempt(Box<Contact>, Option<AlertId>),
+    Attempt(Option<AlertId>),
 }
 
 impl Sequel {
@@ -191,7 +191,7 @@ impl Sequel {
         match self {
             Self::Nothing => None,
             Self::Alert(id) => Some(*id),
-            Self::Attempt(_, id) => *id,
+            Self::Attempt(id) => *id,
         }
     }
 }

@@ -128,11 +128,7 @@ impl Judge {
     ) -> Result<(), LedgerError> {
         let Some(new) = new else {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
-            self.follow(
-                &contact,
-                SmallVec::new(),
-                Sequel::Attempt(Box::new(contact.clone()), None),
-            );
+            self.follow(&contact, SmallVec::new(), Sequel::Attempt(None));
             return Ok(());
         };
         let at = contact.first;
@@ -163,7 +159,7 @@ impl Judge {
         let raised = alert.filter(|_| verdict == Verdict::Attempt);
         let mut places = SmallVec::new();
         places.push(place);
-        self.follow(&contact, places, Sequel::Attempt(Box::new(contact.clone()), raised));
+        self.follow(&contact, places, Sequel::Attempt(raised));
         Ok(())
     }
 

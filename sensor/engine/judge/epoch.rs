@@ -7,7 +7,7 @@ use crate::model::{
     Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, FlowEnd, FlowStart, LedgerError, NameRecord,
     ResolverState, Segment, Span, Timestamp, Verdict,
 };
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::super::clock::EPOCH;
 use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
@@ -376,7 +376,7 @@ impl Judge {
                     self.update_alert(id, &contact)?;
                 }
             }
-            Sequel::Attempt(_, alert) => {
+            Sequel::Attempt(alert) => {
                 if !contact.outcome.is_attempt() {
                     self.get_through(contact.clone(), alert)?;
                 } else if let Some(id) = alert

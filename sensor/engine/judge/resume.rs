@@ -121,7 +121,7 @@ impl Judge {
             places.extend(self.baseline.place_of(&*self.ledger, who.id, &key)?);
         }
         let sequel = if is_attempt {
-            Sequel::Attempt(Box::new(contact.clone()), Some(open.id))
+            Sequel::Attempt(Some(open.id))
         } else {
             Sequel::Alert(open.id)
         };
