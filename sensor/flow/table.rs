@@ -177,7 +177,9 @@ impl FlowTable {
                     let ended_now = was_open && flow.end.is_some();
                     let due = ended_now.then(|| flow.last.plus(flow.patience()));
                     let arrival = flow.arrival;
-                    if change == Change::Notable {
+                    // The end of a flow is the last that is told of it: what trickles in afterwards, such as a reset
+                    // after both FIN, is no news and no other contact.
+                    if change == Change::Notable && was_open {
                         slab.list(slot);
                     }
                     if let Some(due) = due {
