@@ -90,7 +90,10 @@ impl Names {
             .zip(range)
             .min_by(|(a, _), (b, _)| {
                 let (a, b) = (&a.evidence, &b.evidence);
-                a.last.cmp(&b.last).then_with(|| b.name.cmp(&a.name))
+                let counts = |evidence: &Evidence| evidence.admission == Admission::Admitted;
+                (counts(a), a.last)
+                    .cmp(&(counts(b), b.last))
+                    .then_with(|| b.name.cmp(&a.name))
             })
             .map(|(_, at)| at);
         if let Some(at) = oldest {
@@ -216,11 +219,20 @@ fn kept_until(evidence: &Evidence) -> Timestamp {
     evidence.last.plus(KEPT_FOR).max(by_ttl).max(evidence.expires)
 }
 
-/// What eviction sorts by: the last answer, then content.
-type Age = (Timestamp, Segment, Address, Address, std::sync::Arc<str>);
+/// What eviction sorts by: answers that nobody asked for first, so that a flood of them drops none that count; then the
+/// last answer, then content.
+type Age = (bool, Timestamp, Segment, Address, Address, std::sync::Arc<str>);
 
 fn age_of(key: (Segment, Address), evidence: &Evidence) -> Age {
-    (evidence.last, key.0, key.1, evidence.client, evidence.name.clone())
+    let counts = evidence.admission == Admission::Admitted;
+    (
+        counts,
+        evidence.last,
+        key.0,
+        key.1,
+        evidence.client,
+        evidence.name.clone(),
+    )
 }
 
 fn ages_of(key: (Segment, Address), answers: &Answers) -> Vec<Age> {
@@ -330,6 +342,19 @@ mod tests {
         assert_eq!(names.evict(80), 30);
         assert_eq!(names.len(), 70);
         assert_eq!(content(&names).iter().map(|e| e.last.0).min(), Some(30));
+    }
+
+    #[test]
+    fn rule_n2_a_flood_of_answers_that_nobody_asked_for_drops_none_that_count() {
+        let names = Names::new();
+        names.write(Segment::NONE, SERVER, evidence(1, "asked.example", 0, 0));
+        for n in 1..100_i64 {
+            let mut flood = evidence(1, &format!("{n}.example"), n, 0);
+            flood.admission = Admission::Unsolicited;
+            names.write(Segment::NONE, SERVER, flood);
+        }
+        names.evict(4);
+        assert!(content(&names).iter().any(|e| &*e.name == "asked.example"));
     }
 
     #[test]
