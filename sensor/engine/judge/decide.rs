@@ -292,7 +292,12 @@ impl Judge {
     }
 
     /// Says what is new about a contact, if anything is (rules B2, D3, N4).
-    pub(super) fn novelty(&mut self, contact: &Contact, who: Who, meaning: &Meaning) -> Result<Option<NewThing>, LedgerError> {
+    pub(super) fn novelty(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+    ) -> Result<Option<NewThing>, LedgerError> {
         let at = contact.first;
         let address = NewThing {
             kind: AlertKind::NewExternalIp,

@@ -544,7 +544,9 @@ impl Judge {
         // A contact may begin and cease to wait within one epoch. `judged` does not tell: an earlier run may have given
         // the same number.
         let contacts = &self.contacts;
-        batch.pending.retain(|pending| contacts.waiting(pending.arrival).is_some());
+        batch
+            .pending
+            .retain(|pending| contacts.waiting(pending.arrival).is_some());
         batch.closed.extend(self.open.take_closed());
         batch.closed.sort_unstable();
         let closed = &batch.closed;

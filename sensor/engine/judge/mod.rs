@@ -17,6 +17,9 @@ mod records;
 mod registry;
 mod resume;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -26,8 +29,8 @@ use crate::baseline::Baseline;
 use crate::destination::{Aggregation, Destination};
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, AlertKind, Batch, Counters, Event, JudgeState, Ledger, LedgerError, Policy,
-    Record, ResolverState, Segment, Span, Timestamp, WorkloadKey,
+    Address, AlertId, AlertKind, Batch, Counters, Event, JudgeState, Ledger, LedgerError, Policy, Record,
+    ResolverState, Segment, Span, Timestamp, WorkloadKey,
 };
 use crate::names::{Names, Renewals};
 
