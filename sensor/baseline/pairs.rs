@@ -1,9 +1,9 @@
 //! Looking pairs up, recording contacts under them, and handing the changes on.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::model::{
@@ -48,17 +48,25 @@ pub struct ContactFacts {
     pub name: Option<(Arc<str>, Address)>,
 }
 
+/// Entries of the index by destination are looked for here for so many batches: more than may be on their way to the
+/// disk.
+const UNCOMMITTED: u64 = 256;
+
 /// The baseline of one ledger.
 #[derive(Debug)]
 pub struct Baseline {
     window: Span,
     retention: Span,
-    workloads: HashMap<WorkloadId, Loaded, foldhash::fast::RandomState>,
+    hasher: foldhash::fast::RandomState,
+    /// By number, since workloads are numbered in order; those that are not in memory are absent.
+    workloads: Vec<Option<Box<Loaded>>>,
     /// Workloads with changes that only journal rows hold, by the first of these rows.
     unfolded: VecDeque<(u64, WorkloadId)>,
     unfolded_changes: usize,
-    /// Index entries that wait for the next fold, by destination.
-    unindexed: HashMap<u64, SmallVec<[(WorkloadId, i32); 1]>, foldhash::fast::RandomState>,
+    /// Index entries of this batch.
+    indexed: Vec<Holder>,
+    /// Index entries of the batches before, which the ledger may not show yet, sorted within each batch.
+    uncommitted: VecDeque<(u64, Vec<Holder>)>,
     journal: Vec<PairPlace>,
     loaded_pairs: usize,
     sequence: u64,
@@ -71,10 +79,12 @@ impl Baseline {
         Self {
             window,
             retention,
-            workloads: HashMap::default(),
+            hasher: foldhash::fast::RandomState::default(),
+            workloads: Vec::new(),
             unfolded: VecDeque::new(),
             unfolded_changes: 0,
-            unindexed: HashMap::default(),
+            indexed: Vec::new(),
+            uncommitted: VecDeque::new(),
             journal: Vec::new(),
             loaded_pairs: 0,
             sequence: 0,
@@ -96,14 +106,10 @@ impl Baseline {
             self.sequence = row;
             for change in changes {
                 let PairChange { workload, stored } = change;
-                let day = stored.pair.last.day().0;
-                self.unindexed
-                    .entry(stored.key.index_hash())
-                    .or_default()
-                    .push((workload, day));
+                let hash = self.hasher.hash_one(&stored.key);
                 let loaded = self.load(ledger, workload)?;
                 let slot = stored.slot;
-                loaded.put(stored);
+                loaded.put(stored, hash);
                 loaded.change(slot);
                 self.unfolded_changes += 1;
                 self.note_unfolded(workload);
@@ -120,19 +126,48 @@ impl Baseline {
 
     /// Tells that a workload is new, so that the ledger need not be asked for its pairs.
     pub fn add_workload(&mut self, workload: WorkloadId) {
-        self.workloads.entry(workload).or_default().used = self.sequence;
+        let sequence = self.sequence;
+        if let Some(place) = self.place(workload) {
+            place.get_or_insert_default().used = sequence;
+        }
+    }
+
+    fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Box<Loaded>>> {
+        let at = workload.0 as usize;
+        if self.workloads.len() <= at {
+            self.workloads.resize_with(at + 1, || None);
+        }
+        self.workloads.get_mut(at)
+    }
+
+    fn get_mut(&mut self, workload: WorkloadId) -> Option<&mut Loaded> {
+        self.workloads.get_mut(workload.0 as usize)?.as_deref_mut()
     }
 
     fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
-        let loaded = match self.workloads.entry(workload) {
-            hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            hashbrown::hash_map::Entry::Vacant(entry) => {
-                let loaded = Loaded::from_pages(ledger.pairs(workload)?);
-                self.loaded_pairs += loaded.len();
-                entry.insert(loaded)
+        let sequence = self.sequence;
+        let is_absent = self.get_mut(workload).is_none();
+        if is_absent {
+            let mut loaded = Loaded::default();
+            for stored in ledger.pairs(workload)? {
+                let hash = self.hasher.hash_one(&stored.key);
+                loaded.put(stored, hash);
             }
-        };
-        loaded.used = self.sequence;
+            self.loaded_pairs += loaded.len();
+            if let Some(place) = self.place(workload) {
+                *place = Some(Box::new(loaded));
+            }
+        }
+        let loaded = self
+            .workloads
+            .get_mut(workload.0 as usize)
+            .and_then(Option::as_deref_mut);
+        // It was put there above; a workload number beyond memory would have failed before.
+        let loaded = loaded.ok_or_else(|| LedgerError::Damaged {
+            folder: String::new(),
+            kind: "workloads",
+        })?;
+        loaded.used = sequence;
         Ok(loaded)
     }
 
@@ -149,8 +184,9 @@ impl Baseline {
         at: Timestamp,
     ) -> Result<Option<&Pair>, LedgerError> {
         let retention = self.retention;
+        let hash = self.hasher.hash_one(key);
         let loaded = self.load(ledger, workload)?;
-        let entry = loaded.slot_of(key).and_then(|slot| loaded.get(slot));
+        let entry = loaded.slot_of(key, hash).and_then(|slot| loaded.get(slot));
         Ok(entry
             .map(|entry| &entry.pair)
             .filter(|pair| !window::is_forgotten(pair, at, retention)))
@@ -186,9 +222,10 @@ impl Baseline {
         contact: &ContactFacts,
     ) -> Result<PairPlace, LedgerError> {
         let retention = self.retention;
+        let hash = self.hasher.hash_one(key);
         let loaded = self.load(ledger, workload)?;
         let mut indexed = None;
-        let slot = match loaded.slot_of(key) {
+        let slot = match loaded.slot_of(key, hash) {
             Some(slot) => {
                 let Some(entry) = loaded.change(slot) else {
                     return Ok(PairPlace { workload, slot });
@@ -211,7 +248,7 @@ impl Baseline {
             None => {
                 let mut pair = blank(contact.first);
                 add(&mut pair, contact);
-                let slot = loaded.add(key.clone(), pair);
+                let slot = loaded.add(key.clone(), hash, pair);
                 loaded.change(slot);
                 self.loaded_pairs += 1;
                 self.journal(workload, slot);
@@ -246,9 +283,12 @@ impl Baseline {
         pair.octets_out = pair.octets_out.saturating_add(octets_out);
         pair.octets_in = pair.octets_in.saturating_add(octets_in);
         let is_new_day = pair.days.insert(last.day());
-        if let Some(hash) = hash {
-            let waiting = self.unindexed.entry(hash).or_default();
-            waiting.push((place.workload, last.day().0));
+        if let Some(destination) = hash {
+            self.indexed.push(Holder {
+                destination,
+                workload: place.workload,
+                day: last.day().0,
+            });
         }
         if is_new_day {
             self.journal(place.workload, place.slot);
@@ -287,9 +327,23 @@ impl Baseline {
     pub fn holders(&self, ledger: &dyn Ledger, key: &PairKey) -> Result<Vec<WorkloadId>, LedgerError> {
         let hash = key.index_hash();
         let mut holders = ledger.holders(hash)?;
-        if let Some(waiting) = self.unindexed.get(&hash) {
-            holders.extend(waiting.iter().map(|(workload, _)| *workload));
+        let of_batch = |batch: &[Holder]| {
+            let start = batch.partition_point(|holder| holder.destination < hash);
+            let found = batch.get(start..).unwrap_or_default().iter();
+            found
+                .take_while(|holder| holder.destination == hash)
+                .map(|holder| holder.workload)
+                .collect::<Vec<_>>()
+        };
+        for (_, batch) in &self.uncommitted {
+            holders.extend(of_batch(batch));
         }
+        holders.extend(
+            self.indexed
+                .iter()
+                .filter(|holder| holder.destination == hash)
+                .map(|holder| holder.workload),
+        );
         holders.sort_unstable();
         holders.dedup();
         Ok(holders)
@@ -300,7 +354,7 @@ impl Baseline {
         let places = std::mem::take(&mut self.journal);
         let mut changes = Vec::with_capacity(places.len());
         for place in places {
-            let Some(loaded) = self.workloads.get_mut(&place.workload) else {
+            let Some(loaded) = self.get_mut(place.workload) else {
                 continue;
             };
             let Some(entry) = loaded.change(place.slot) else {
@@ -335,9 +389,7 @@ impl Baseline {
         while left > 0
             && let Some((_, workload)) = self.unfolded.pop_front()
         {
-            let Some(loaded) = self.workloads.get_mut(&workload) else {
-                continue;
-            };
+            let Some(loaded) = self.get_mut(workload) else { continue };
             let pages = loaded.take_pages(workload);
             left = left.saturating_sub(pages.iter().map(|page| page.pairs.len()).sum());
             folded.pages.extend(pages);
@@ -352,22 +404,13 @@ impl Baseline {
         } else {
             self.unfolded_changes = self.unfolded_changes.saturating_sub(pairs - left);
         }
-        for (destination, waiting) in self.unindexed.drain() {
-            folded.holders.extend(waiting.into_iter().map(|(workload, day)| Holder {
-                destination,
-                workload,
-                day,
-            }));
-        }
-        folded.holders.sort_unstable();
-        folded.holders.dedup();
         folded
     }
 
     /// Says whether journal rows or memory hold anything that pages do not.
     #[must_use]
     pub fn is_folded(&self) -> bool {
-        self.unfolded.is_empty() && self.unindexed.is_empty()
+        self.unfolded.is_empty()
     }
 
     /// Forgets the longest unused workloads that the ledger holds whole, until at most `limit` pairs are in memory.
@@ -375,18 +418,18 @@ impl Baseline {
         if self.loaded_pairs <= limit {
             return;
         }
-        let mut clean: Vec<(u64, WorkloadId)> = self
-            .workloads
-            .iter()
+        let numbered = (0_u32..).zip(&self.workloads);
+        let loaded = numbered.filter_map(|(id, loaded)| loaded.as_ref().map(|loaded| (WorkloadId(id), loaded)));
+        let mut clean: Vec<(u64, WorkloadId)> = loaded
             .filter(|(_, loaded)| loaded.is_clean() && loaded.used < self.sequence)
-            .map(|(id, loaded)| (loaded.used, *id))
+            .map(|(id, loaded)| (loaded.used, id))
             .collect();
         clean.sort_unstable();
         for (_, id) in clean {
             if self.loaded_pairs <= limit - limit / 8 {
                 break;
             }
-            if let Some(loaded) = self.workloads.remove(&id) {
+            if let Some(loaded) = self.place(id).and_then(Option::take) {
                 self.loaded_pairs -= loaded.len();
             }
         }
@@ -401,28 +444,27 @@ impl Baseline {
         Ok(self.load(ledger, workload)?.destinations())
     }
 
-    /// Returns every pair of a workload that is not forgotten at `at`.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn pairs(
-        &mut self,
-        ledger: &dyn Ledger,
-        workload: WorkloadId,
-        at: Timestamp,
-    ) -> Result<Vec<(&PairKey, &Pair)>, LedgerError> {
-        let retention = self.retention;
-        let loaded = self.load(ledger, workload)?;
-        let all = loaded.iter().map(|entry| (&entry.key, &entry.pair));
-        Ok(all
-            .filter(|(_, pair)| !window::is_forgotten(pair, at, retention))
-            .collect())
+    /// Returns the entries of the index by destination that this batch adds.
+    pub fn take_indexed(&mut self) -> Vec<Holder> {
+        let mut indexed = std::mem::take(&mut self.indexed);
+        indexed.sort_unstable();
+        indexed.dedup();
+        while self
+            .uncommitted
+            .front()
+            .is_some_and(|(batch, _)| batch + UNCOMMITTED < self.sequence)
+        {
+            self.uncommitted.pop_front();
+        }
+        if !indexed.is_empty() {
+            self.uncommitted.push_back((self.sequence, indexed.clone()));
+        }
+        indexed
     }
 
     fn journal(&mut self, workload: WorkloadId, slot: u32) {
         self.note_unfolded(workload);
-        if let Some(entry) = self.workloads.get_mut(&workload).and_then(|loaded| loaded.change(slot))
+        if let Some(entry) = self.get_mut(workload).and_then(|loaded| loaded.change(slot))
             && !entry.is_journaled
         {
             entry.is_journaled = true;
@@ -431,20 +473,22 @@ impl Baseline {
     }
 
     fn note_unfolded(&mut self, workload: WorkloadId) {
-        if let Some(loaded) = self.workloads.get_mut(&workload)
+        let sequence = self.sequence;
+        if let Some(loaded) = self.get_mut(workload)
             && loaded.unfolded_since.is_none()
         {
-            loaded.unfolded_since = Some(self.sequence);
-            self.unfolded.push_back((self.sequence, workload));
+            loaded.unfolded_since = Some(sequence);
+            self.unfolded.push_back((sequence, workload));
         }
     }
 
     fn index(&mut self, workload: WorkloadId, key: &PairKey, indexed: Option<Day>, day: Day) {
         if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
-            self.unindexed
-                .entry(key.index_hash())
-                .or_default()
-                .push((workload, day.0));
+            self.indexed.push(Holder {
+                destination: key.index_hash(),
+                workload,
+                day: day.0,
+            });
         }
     }
 }
@@ -458,13 +502,11 @@ const fn stretch(day: Day) -> i32 {
 pub struct Folded {
     /// Pages to write.
     pub pages: Vec<Page>,
-    /// Index entries to write.
-    pub holders: Vec<Holder>,
     /// Journal rows up to this one are no longer needed.
     pub through: Option<u64>,
 }
 
-const fn blank(first: Timestamp) -> Pair {
+fn blank(first: Timestamp) -> Pair {
     Pair {
         first,
         last: first,
@@ -472,8 +514,8 @@ const fn blank(first: Timestamp) -> Pair {
         octets_out: 0,
         octets_in: 0,
         days: ActiveDays::one(first.day()),
-        ports: Vec::new(),
-        names: Vec::new(),
+        ports: SmallVec::new(),
+        names: SmallVec::new(),
         novelty: Novelty::None,
         alert: None,
     }

@@ -51,8 +51,8 @@ mod tests {
             octets_out: 0,
             octets_in: 0,
             days: active,
-            ports: vec![],
-            names: vec![],
+            ports: smallvec::SmallVec::new(),
+            names: smallvec::SmallVec::new(),
             novelty: Novelty::None,
             alert: None,
         }

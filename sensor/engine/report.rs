@@ -144,6 +144,13 @@ impl SegmentTexts {
         self.known.insert(segment, Arc::from(detail.to_string()));
     }
 
+    /// Writes a segment down once, so that asking for its text costs a look-up.
+    pub fn know(&mut self, segment: Segment) {
+        if let hashbrown::hash_map::Entry::Vacant(entry) = self.known.entry(segment) {
+            entry.insert(Arc::from(segment.detail().unwrap_or_default().to_string()));
+        }
+    }
+
     /// Returns a segment as records write it.
     pub fn text(&self, segment: Segment) -> Arc<str> {
         match self.known.get(&segment) {

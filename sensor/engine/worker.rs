@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::flow::FlowReport;
 use crate::identity::Network;
 use crate::model::{Address, Counter, Counters, Evidence, NameRecord, Packet, Segment};
-use crate::names::{Interner, Names, Saving};
+use crate::names::{Interner, Names};
 
 use super::limits::Limits;
 use super::partition::PARTITIONS;
@@ -43,6 +43,8 @@ pub struct WorkerSetup {
 struct Shared {
     setup: WorkerSetup,
     interner: Interner,
+    /// Stands for a segment's text until the judge, which knows them all, writes it.
+    unwritten: Arc<str>,
     /// Evidence of this epoch, written at its mark.
     found: Vec<(Segment, Address, Evidence)>,
     report: Report,
@@ -66,6 +68,7 @@ impl Worker {
             shared: Shared {
                 setup,
                 interner: Interner::default(),
+                unwritten: Arc::from(""),
                 found: Vec::new(),
                 report: Report::default(),
             },
@@ -92,10 +95,10 @@ impl Worker {
     pub fn report(&mut self, names: &Names) -> Report {
         for (segment, address, evidence) in self.shared.found.drain(..) {
             self.shared.report.answered.push(address);
-            if names.write(segment, address, evidence.clone()) == Saving::Due {
+            if let Some(evidence) = names.write(segment, address, evidence) {
                 self.shared.report.save.push(NameRecord {
                     segment,
-                    segment_text: Arc::from(""),
+                    segment_text: Arc::clone(&self.shared.unwritten),
                     address,
                     evidence,
                 });

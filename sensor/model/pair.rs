@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::address::Address;
 use super::alert::AlertId;
 use super::time::{Day, Timestamp};
@@ -85,9 +87,9 @@ pub struct Pair {
     /// The days on which contacts carried packets.
     pub days: ActiveDays,
     /// The responder's ports, oldest first, at most [`Pair::PORTS`].
-    pub ports: Vec<u16>,
+    pub ports: SmallVec<[u16; Self::PORTS]>,
     /// The names that led there and the servers that gave them, oldest first, at most [`Pair::NAMES`].
-    pub names: Vec<(Arc<str>, Address)>,
+    pub names: SmallVec<[(Arc<str>, Address); 1]>,
     /// What became of the pair's novelty.
     pub novelty: Novelty,
     /// The alert of its latest novelty, raised or not (its id is the same either way).

@@ -36,15 +36,6 @@ struct Known {
 /// asked for moves pointers when one more comes.
 type Answers = SmallVec<[Box<Known>; 1]>;
 
-/// Whether a written piece of evidence should go to the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saving {
-    /// It is new, or the stored one is old.
-    Due,
-    /// The ledger's is good enough.
-    NotDue,
-}
-
 /// Which address goes by which name.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -60,28 +51,28 @@ impl Names {
         Self::default()
     }
 
-    /// Adds a piece of evidence, or merges it with what is known of the same client, name and address.
-    pub fn write(&self, segment: Segment, address: Address, evidence: Evidence) -> Saving {
+    /// Adds a piece of evidence, or merges it with what is known of the same client, name and address. Returns it if it
+    /// should go to the ledger: because it is new, or because the stored one is old.
+    pub fn write(&self, segment: Segment, address: Address, evidence: Evidence) -> Option<Evidence> {
         let mut answers = self.map.entry((segment, address)).or_default();
         match answers.binary_search_by(|known| order(&known.evidence, &evidence)) {
             Ok(at) => {
-                let Some(known) = answers.get_mut(at) else {
-                    return Saving::NotDue;
-                };
+                let known = answers.get_mut(at)?;
                 merge(&mut known.evidence, evidence);
                 if known.evidence.last.since(known.saved) >= SAVED_EVERY {
                     known.saved = known.evidence.last;
-                    return Saving::Due;
+                    return Some(known.evidence.clone());
                 }
-                Saving::NotDue
+                None
             }
             Err(at) => {
                 let client = evidence.client;
                 let saved = evidence.last;
+                let new = evidence.clone();
                 answers.insert(at, Box::new(Known { evidence, saved }));
                 self.len.fetch_add(1, Ordering::Relaxed);
                 Self::bound(&mut answers, client, &self.len, &self.evicted);
-                Saving::Due
+                Some(new)
             }
         }
     }
@@ -356,9 +347,9 @@ mod tests {
     fn evidence_goes_to_the_ledger_when_new_and_then_now_and_again() {
         let names = Names::new();
         let at = |minutes: i64| evidence(1, "a.example", Span::minutes(minutes).0, 60);
-        assert_eq!(names.write(Segment::NONE, SERVER, at(0)), Saving::Due);
-        assert_eq!(names.write(Segment::NONE, SERVER, at(1)), Saving::NotDue);
-        assert_eq!(names.write(Segment::NONE, SERVER, at(15)), Saving::Due);
+        assert!(names.write(Segment::NONE, SERVER, at(0)).is_some());
+        assert!(names.write(Segment::NONE, SERVER, at(1)).is_none());
+        assert!(names.write(Segment::NONE, SERVER, at(15)).is_some());
     }
 
     #[test]

@@ -11,6 +11,6 @@ mod renewal;
 
 pub use choice::{Candidate, Choice, choose};
 pub use interner::Interner;
-pub use map::{KEPT_FOR, LIFE_CAP, LIFE_FLOOR, LONGEST_LIFE, NAMES_A_CLIENT, Names, Saving};
+pub use map::{KEPT_FOR, LIFE_CAP, LIFE_FLOOR, LONGEST_LIFE, NAMES_A_CLIENT, Names};
 pub use queries::{QUERY_LIFE, QueryKey, QueryTable};
 pub use renewal::Renewals;

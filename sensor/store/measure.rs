@@ -37,8 +37,8 @@ fn change(n: u32) -> PairChange {
         octets_out: 517,
         octets_in: 14_000,
         days: ActiveDays::one(at.day()),
-        ports: vec![443],
-        names: vec![(name, Address::v4([10, 0, 0, 2]))],
+        ports: [443].into_iter().collect(),
+        names: [(name, Address::v4([10, 0, 0, 2]))].into_iter().collect(),
         novelty: Novelty::Learned,
         alert: Some(AlertId([n as u8; 16])),
     };

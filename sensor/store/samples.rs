@@ -49,7 +49,7 @@ prop_compose! {
     ) -> Pair {
         let days = ActiveDays { newest: Day(newest), bits };
         let novelty = Novelty::from_number(novelty).unwrap();
-        Pair { first, last, count, octets_out, octets_in, days, ports, names, novelty, alert }
+        Pair { first, last, count, octets_out, octets_in, days, ports: ports.into(), names: names.into(), novelty, alert }
     }
 }
 

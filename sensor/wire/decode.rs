@@ -90,16 +90,27 @@ impl From<Ignored> for Stop {
     }
 }
 
-/// What comes next on the way inwards.
-enum Inside<'a> {
-    /// An Ethernet header.
-    Ethernet(&'a [u8]),
-    /// What this EtherType says.
-    Typed(u16, &'a [u8]),
-    /// An IP header; its version nibble says which.
-    Ip(&'a [u8]),
-    /// The payload of an IP header.
-    Carried(Ip<'a>),
+/// What comes next on the way inwards: octets that begin as their EtherType says.
+struct Inside<'a> {
+    ethertype: u16,
+    octets: &'a [u8],
+}
+
+impl<'a> Inside<'a> {
+    #[inline]
+    const fn new(ethertype: u16, octets: &'a [u8]) -> Self {
+        Self { ethertype, octets }
+    }
+
+    /// Returns an IP packet without anything that says which version it has.
+    fn ip(octets: &'a [u8]) -> Result<Self, Malformed> {
+        match octets.first().map(|first| first >> 4) {
+            Some(4) => Ok(Self::new(ethernet::IPV4, octets)),
+            Some(6) => Ok(Self::new(ethernet::IPV6, octets)),
+            Some(_) => Err(Malformed::field(Layer::Ipv4, "version")),
+            None => Err(Malformed::short(Layer::Ipv4, 1, 0)),
+        }
+    }
 }
 
 /// What was gathered on the way inwards.
@@ -113,21 +124,47 @@ struct Way {
 impl Way {
     /// Counts one more envelope.
     #[inline]
-    fn enter(&mut self) -> Result<(), Ignored> {
+    const fn enter(&mut self) -> Result<(), Ignored> {
         self.depth += 1;
-        if self.depth > DEPTH {
-            return Err(Ignored::TooDeep);
+        match self.depth {
+            ..=DEPTH => Ok(()),
+            _ => Err(Ignored::TooDeep),
         }
-        Ok(())
+    }
+
+    /// Takes an Ethernet header.
+    #[inline]
+    fn ethernet<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Malformed> {
+        let header = ethernet::parse(octets)?;
+        self.from_mac = Some(header.from);
+        Ok(Inside::new(header.ethertype, header.payload))
     }
 
     /// Takes a Linux cooked header.
     fn cooked<'a>(&mut self, header: sll::Cooked<'a>) -> Result<Inside<'a>, Ignored> {
         self.from_mac = header.from;
         match header.ethertype {
-            Some(ethertype) => Ok(Inside::Typed(ethertype, header.payload)),
+            Some(ethertype) => Ok(Inside::new(ethertype, header.payload)),
             None => Err(Ignored::NotIp),
         }
+    }
+
+    /// Takes a VLAN tag.
+    #[inline]
+    fn tag<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
+        self.enter()?;
+        let tag = vlan::parse(octets)?;
+        self.envelopes.vlan = self.envelopes.vlan.or(tag.vlan);
+        Ok(Inside::new(tag.ethertype, tag.payload))
+    }
+
+    /// Takes a VXLAN header that `mirror` sent.
+    fn vxlan<'a>(&mut self, mirror: Address, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
+        self.enter()?;
+        let (vni, frame) = vxlan::parse(octets)?;
+        self.envelopes.vni = self.envelopes.vni.or(Some(vni));
+        self.envelopes.mirrored_by = self.envelopes.mirrored_by.or(Some(mirror));
+        Ok(self.ethernet(frame)?)
     }
 }
 
@@ -144,53 +181,38 @@ impl Way {
 pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Decoded<'a>, Stop> {
     let mut way = Way::default();
     let mut inside = match link {
-        LinkType::Ethernet => Inside::Ethernet(octets),
-        LinkType::Raw => Inside::Ip(octets),
+        LinkType::Ethernet => way.ethernet(octets)?,
+        LinkType::Raw => Inside::ip(octets)?,
         LinkType::Null | LinkType::Loop => match null::parse(octets)? {
-            (Some(ethertype), payload) => Inside::Typed(ethertype, payload),
+            (Some(ethertype), payload) => Inside::new(ethertype, payload),
             (None, _) => return Err(Ignored::NotIp.into()),
         },
         LinkType::LinuxCooked => way.cooked(sll::parse(octets)?)?,
         LinkType::LinuxCooked2 => way.cooked(sll2::parse(octets)?)?,
     };
     loop {
-        inside = match inside {
-            Inside::Ethernet(octets) => {
-                let header = ethernet::parse(octets)?;
-                way.from_mac = Some(header.from);
-                Inside::Typed(header.ethertype, header.payload)
+        let ip = match inside.ethertype {
+            ethernet::IPV4 => ipv4::parse(inside.octets)?,
+            ethernet::IPV6 => ipv6::parse(inside.octets)?,
+            ethertype if vlan::is_tag(ethertype) => {
+                inside = way.tag(inside.octets)?;
+                continue;
             }
-            Inside::Typed(ethernet::IPV4, octets) => Inside::Carried(ipv4::parse(octets)?),
-            Inside::Typed(ethernet::IPV6, octets) => Inside::Carried(ipv6::parse(octets)?),
-            Inside::Typed(ethertype, octets) if vlan::is_tag(ethertype) => {
-                way.enter()?;
-                let tag = vlan::parse(octets)?;
-                way.envelopes.vlan = way.envelopes.vlan.or(tag.vlan);
-                Inside::Typed(tag.ethertype, tag.payload)
-            }
-            Inside::Typed(..) => return Err(Ignored::NotIp.into()),
-            Inside::Ip(octets) => Inside::Carried(match octets.first().map(|first| first >> 4) {
-                Some(6) => ipv6::parse(octets)?,
-                Some(4) => ipv4::parse(octets)?,
-                Some(_) => return Err(Malformed::field(Layer::Ipv4, "version").into()),
-                None => return Err(Malformed::short(Layer::Ipv4, 1, 0).into()),
-            }),
-            Inside::Carried(ip) if ip.piece == Piece::Later => return Err(Ignored::Fragment.into()),
-            Inside::Carried(ip) => match ip.protocol {
-                protocol::TCP => return Ok(way.tcp(&ip)?),
-                protocol::UDP => {
-                    let udp = udp::parse(&ip)?;
-                    if !ports.vxlan.contains(&udp.to_port) {
-                        return Ok(way.udp(&ip, &udp));
-                    }
-                    way.enter()?;
-                    let (vni, frame) = vxlan::parse(udp.payload)?;
-                    way.envelopes.vni = way.envelopes.vni.or(Some(vni));
-                    way.envelopes.mirrored_by = way.envelopes.mirrored_by.or(Some(ip.from));
-                    Inside::Ethernet(frame)
+            _ => return Err(Ignored::NotIp.into()),
+        };
+        if ip.piece == Piece::Later {
+            return Err(Ignored::Fragment.into());
+        }
+        inside = match ip.protocol {
+            protocol::TCP => return Ok(way.tcp(&ip)?),
+            protocol::UDP => {
+                let udp = udp::parse(&ip)?;
+                if !ports.vxlan.contains(&udp.to_port) {
+                    return Ok(way.udp(&ip, &udp));
                 }
-                other => return Err(uncarried(other).into()),
-            },
+                way.vxlan(ip.from, udp.payload)?
+            }
+            other => return Err(uncarried(other).into()),
         };
     }
 }

@@ -116,11 +116,12 @@ pub fn peek(payload: &[u8]) -> Option<Role> {
 /// `Short` when the header or question was cut; `Field` for a response, another opcode, another number of questions
 /// than one, or a name that cannot be.
 pub fn parse_query(payload: &[u8]) -> Result<Query, Malformed> {
-    let (header, question) = open(payload, Role::Query, &mut Work::new(payload.len()))?;
+    let mut labels = Labels::new();
+    let (header, question) = open(payload, Role::Query, &mut labels, &mut Work::new(payload.len()))?;
     Ok(Query {
         id: header.id,
         recursion_desired: header.recursion_desired,
-        name: Name::from_labels(question.labels.as_slice()),
+        name: Name::from_labels(labels.as_slice()),
         qtype: question.qtype,
     })
 }
@@ -137,14 +138,15 @@ pub fn parse_query(payload: &[u8]) -> Result<Query, Malformed> {
 /// one, or a question name that cannot be. What is wrong behind the question is reported in the response.
 pub fn parse_response(payload: &[u8]) -> Result<Response, Malformed> {
     let mut work = Work::new(payload.len());
-    let (header, question) = open(payload, Role::Response, &mut work)?;
+    let mut labels = Labels::new();
+    let (header, question) = open(payload, Role::Response, &mut labels, &mut work)?;
     let mut response = Response {
         id: header.id,
         recursion_desired: header.recursion_desired,
         recursion_available: header.recursion_available,
         truncated: header.truncated,
         rcode: header.response_code.into(),
-        name: Name::from_labels(question.labels.as_slice()),
+        name: Name::from_labels(labels.as_slice()),
         qtype: question.qtype,
         answers: SmallVec::new(),
         malformed_records: 0,
@@ -155,29 +157,27 @@ pub fn parse_response(payload: &[u8]) -> Result<Response, Malformed> {
         let mut walk = Walk {
             message: payload,
             work,
-            chain: Chain::new(question.labels.as_slice(), HEADER),
+            chain: Chain::new(labels.as_slice(), HEADER),
             waiting: SmallVec::new(),
-            answers: SmallVec::new(),
+            answers: &mut response.answers,
             malformed: 0,
         };
         response.is_cut = walk.records(question.end, count).is_none();
         walk.settle();
-        response.answers = walk.answers;
         response.malformed_records = walk.malformed;
     }
     Ok(response)
 }
 
-/// The one question of a message.
+/// The one question of a message, beside its name.
 struct Question {
-    labels: Labels,
     qtype: u16,
     /// Where the records begin.
     end: usize,
 }
 
-/// Reads header and question.
-fn open(payload: &[u8], role: Role, work: &mut Work) -> Result<(Header, Question), Malformed> {
+/// Reads header and question, whose name goes to `labels`.
+fn open(payload: &[u8], role: Role, labels: &mut Labels, work: &mut Work) -> Result<(Header, Question), Malformed> {
     let Some(&(mut octets)) = payload.first_chunk::<HEADER>() else {
         return Err(Malformed::short(Layer::Dns, HEADER, payload.len()));
     };
@@ -194,13 +194,11 @@ fn open(payload: &[u8], role: Role, work: &mut Work) -> Result<(Header, Question
     if header.questions != 1 {
         return Err(Malformed::field(Layer::Dns, "QDCOUNT"));
     }
-    let mut labels = Labels::new();
     let end = labels.read(payload, HEADER, work)?;
     let Some((&[high, low, _, _], _)) = payload.get(end..).and_then(|rest| rest.split_first_chunk()) else {
         return Err(Malformed::short(Layer::Dns, end + 4, payload.len()));
     };
     let question = Question {
-        labels,
         qtype: u16::from_be_bytes([high, low]),
         end: end + 4,
     };
@@ -235,9 +233,9 @@ struct Waiting {
 struct Walk<'a> {
     message: &'a [u8],
     work: Work,
-    chain: Chain,
+    chain: Chain<'a>,
     waiting: SmallVec<[Waiting; 2]>,
-    answers: SmallVec<[Answer; 4]>,
+    answers: &'a mut SmallVec<[Answer; 4]>,
     malformed: u32,
 }
 
@@ -289,9 +287,12 @@ impl Walk<'_> {
 
     /// Goes along the chain once more with the records that came before their owner was reached.
     fn settle(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let mut waiting = std::mem::take(&mut self.waiting);
         let mut link = Link::QUESTION;
-        while !waiting.is_empty() && self.chain.holds(link) {
+        while self.chain.holds(link) {
             for waits in &mut waiting {
                 let Some(record) = waits.record else { continue };
                 if self.work.spend(1).is_err() {

@@ -93,6 +93,11 @@ impl Open {
         self.late.get(&address).cloned().unwrap_or_default()
     }
 
+    /// Says whether an answer for this address might withdraw an alert.
+    pub fn awaits(&self, address: Address) -> bool {
+        self.late.contains_key(&address)
+    }
+
     /// Forgets everything that a late answer might have withdrawn: time went back.
     pub fn clear_late(&mut self) {
         self.late.clear();

@@ -142,16 +142,13 @@ pub(super) struct Contacts {
 }
 
 impl Contacts {
-    /// Lets a contact wait; without a deadline it waits for its originator to speak.
-    pub fn wait(&mut self, contact: Contact, deadline: Option<Timestamp>) {
-        if let Some(deadline) = deadline {
-            self.deadlines.insert((deadline, contact.flow));
+    /// Lets a contact wait until `deadline`; one that waits already is replaced.
+    pub fn wait(&mut self, contact: Contact, deadline: Timestamp) {
+        let (flow, address) = (contact.flow, contact.responder.ip);
+        if self.waiting.insert(flow, contact).is_none() {
+            self.deadlines.insert((deadline, flow));
+            self.by_address.entry(address).or_default().push(flow);
         }
-        self.by_address
-            .entry(contact.responder.ip)
-            .or_default()
-            .push(contact.flow);
-        self.waiting.insert(contact.flow, contact);
     }
 
     /// Returns the originator's side of a contact and how it started.
@@ -177,6 +174,9 @@ impl Contacts {
 
     /// Takes a contact that waits no longer.
     pub fn take(&mut self, flow: Arrival, deadline: Timestamp) -> Option<Contact> {
+        if self.waiting.is_empty() {
+            return None;
+        }
         let contact = self.waiting.remove(&flow)?;
         self.deadlines.remove(&(deadline, flow));
         if let Some(flows) = self.by_address.get_mut(&contact.responder.ip) {

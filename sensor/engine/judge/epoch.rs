@@ -1,6 +1,5 @@
 //! One epoch, from reports to a batch.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::flow::{FlowUpdate, NOTABLE_OCTETS};
@@ -8,7 +7,6 @@ use crate::model::{
     Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, FlowEnd, FlowStart, LedgerError, NameRecord,
     ResolverState, Segment, Span, Timestamp, Transport, Verdict,
 };
-use crate::names::Saving;
 use hashbrown::{HashMap, HashSet};
 
 use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
@@ -46,6 +44,24 @@ enum Patience {
     IsOver,
 }
 
+/// A contact that may be judged in this epoch.
+#[derive(Debug)]
+enum Due {
+    /// It began in this epoch.
+    Fresh(Box<Contact>),
+    /// It waits.
+    Waiting(Arrival),
+}
+
+impl Due {
+    fn flow(&self) -> Arrival {
+        match self {
+            Self::Fresh(contact) => contact.flow,
+            Self::Waiting(flow) => *flow,
+        }
+    }
+}
+
 impl Judge {
     /// Takes an epoch's reports and decides what can be decided.
     ///
@@ -63,23 +79,32 @@ impl Judge {
         let answered = self.take_answers(all.answers, all.answered, all.save);
         let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
         all.candidates.sort_unstable_by_key(|update| update.flow);
-        let mut due = BTreeSet::new();
+        let mut due = Vec::new();
         for update in &all.candidates {
             self.take_update(update, &mut due)?;
         }
         self.withdraw_explained(&answered)?;
         for address in &answered {
-            due.extend(self.contacts.waiting_for(*address));
+            due.extend(
+                self.contacts
+                    .waiting_for(*address)
+                    .iter()
+                    .map(|flow| Due::Waiting(*flow)),
+            );
         }
-        for flow in due {
-            self.consider(flow, mark.now, Patience::MayWait)?;
+        due.sort_by_key(Due::flow);
+        for due in due {
+            match due {
+                Due::Fresh(contact) => self.consider(*contact, mark.now, Patience::MayWait)?,
+                Due::Waiting(flow) => self.reconsider(flow, mark.now, Patience::MayWait)?,
+            }
         }
         let over = match mark.ending {
             Ending::Input | Ending::Stretch(_) => self.contacts.all_waiting(),
             Ending::Epoch | Ending::Run => self.contacts.take_due(mark.now),
         };
         for flow in over {
-            self.consider(flow, mark.now, Patience::IsOver)?;
+            self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
         let ended = all
             .ended
@@ -204,7 +229,11 @@ impl Judge {
         answered: Vec<Address>,
         save: Vec<NameRecord>,
     ) -> Vec<Address> {
-        let mut addresses: HashSet<Address> = answered.into_iter().collect();
+        let is_awaited = |judge: &Self, address: Address| {
+            !judge.contacts.waiting_for(address).is_empty() || judge.open.awaits(address)
+        };
+        let mut addresses = answered;
+        addresses.retain(|address| is_awaited(self, *address));
         answers.sort_unstable_by_key(arrival_of);
         let mut save = save;
         for mut answer in answers {
@@ -220,7 +249,7 @@ impl Judge {
             }
             if answer_use == AnswerUse::Evidence {
                 self.out.counters.count(Counter::DnsAdmitted);
-                addresses.insert(answer.address);
+                addresses.push(answer.address);
             } else {
                 answer.evidence.admission = Admission::Unsolicited;
             }
@@ -230,8 +259,8 @@ impl Judge {
                 evidence,
                 ..
             } = answer;
-            let saving = self.names.write(segment, address, evidence.clone());
-            if saving == Saving::Due && evidence.admission == Admission::Admitted {
+            let written = self.names.write(segment, address, evidence);
+            if let Some(evidence) = written.filter(|evidence| evidence.admission == Admission::Admitted) {
                 save.push(NameRecord {
                     segment,
                     segment_text: Arc::from(""),
@@ -241,15 +270,12 @@ impl Judge {
             }
         }
         for record in &mut save {
+            self.texts.know(record.segment);
             record.segment_text = self.texts.text(record.segment);
         }
-        save.sort_unstable_by(|a, b| {
-            let key = |record: &NameRecord| (record.evidence.arrival, record.address, record.evidence.client);
-            key(a).cmp(&key(b))
-        });
         self.out.batch.names = save;
-        let mut addresses: Vec<Address> = addresses.into_iter().collect();
         addresses.sort_unstable();
+        addresses.dedup();
         addresses
     }
 
@@ -263,7 +289,7 @@ impl Judge {
     }
 
     /// Takes what is new of a flow; a contact that may be judged now goes on the list.
-    fn take_update(&mut self, update: &FlowUpdate, due: &mut BTreeSet<Arrival>) -> Result<(), LedgerError> {
+    fn take_update(&mut self, update: &FlowUpdate, due: &mut Vec<Due>) -> Result<(), LedgerError> {
         if self.contacts.judged.contains_key(&update.flow) {
             return self.go_on(update);
         }
@@ -274,7 +300,7 @@ impl Judge {
                 let is_kept = waiting.is_kept;
                 *waiting = Contact { is_kept, ..contact };
             }
-            due.insert(update.flow);
+            due.push(Due::Waiting(update.flow));
             return Ok(());
         }
         let Some((side, start)) = originator(update, &self.facts, |side| {
@@ -294,9 +320,8 @@ impl Judge {
             self.facts
                 .note_encrypted((contact.segment, contact.originator.ip), contact.first);
         }
-        due.insert(contact.flow);
-        let deadline = contact.first.plus(self.settle());
-        self.contacts.wait(contact, Some(deadline));
+        self.texts.know(contact.segment);
+        due.push(Due::Fresh(Box::new(contact)));
         Ok(())
     }
 
@@ -359,11 +384,16 @@ impl Judge {
         Ok(())
     }
 
-    /// Judges a contact, or lets it wait on.
-    fn consider(&mut self, flow: Arrival, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
-        let Some(contact) = self.contacts.waiting(flow).cloned() else {
-            return Ok(());
-        };
+    /// Judges a waiting contact, or lets it wait on.
+    fn reconsider(&mut self, flow: Arrival, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
+        match self.contacts.waiting(flow).cloned() {
+            Some(contact) => self.consider(contact, now, patience),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges a contact, or lets it wait.
+    fn consider(&mut self, contact: Contact, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
         let until = contact.first.plus(self.settle());
         let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
         if contact.start == FlowStart::Midstream && !contact.has_spoken && contact.transport == Transport::Tcp {
@@ -371,35 +401,37 @@ impl Judge {
             let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
             if !is_one_way {
                 if is_over && contact.end.is_some() {
-                    self.contacts.take(flow, until);
+                    self.contacts.take(contact.flow, until);
+                } else {
+                    self.contacts.wait(contact, until);
                 }
                 return Ok(());
             }
         }
         let is_resolving = self.is_resolving(&contact);
         if contact.outcome.is_attempt() && !is_over {
-            return self.keep_waiting(&contact);
+            self.keep_waiting(contact, until);
+            return Ok(());
         }
         let who = self.who(&contact);
         let candidates = self.candidates(&contact, who, until);
         if candidates.is_empty() && !is_over && !is_resolving {
-            return self.keep_waiting(&contact);
+            self.keep_waiting(contact, until);
+            return Ok(());
         }
-        self.contacts.take(flow, until);
+        self.contacts.take(contact.flow, until);
         if contact.is_kept {
-            self.out.batch.judged.push(flow);
+            self.out.batch.judged.push(contact.flow);
         }
         self.judge(contact, who, candidates, until)
     }
 
-    /// Puts a contact that waits beyond this epoch in the ledger.
-    fn keep_waiting(&mut self, contact: &Contact) -> Result<(), LedgerError> {
+    /// Lets a contact wait, in the ledger as well.
+    fn keep_waiting(&mut self, mut contact: Contact, deadline: Timestamp) {
         let segment = self.text_of(contact.segment);
         self.out.batch.pending.push(contact.to_pending(segment));
-        if let Some(waiting) = self.contacts.waiting_mut(contact.flow) {
-            waiting.is_kept = true;
-        }
-        Ok(())
+        contact.is_kept = true;
+        self.contacts.wait(contact, deadline);
     }
 
     /// Withdraws address alerts that this epoch's answers explain (rule A3).
@@ -477,10 +509,10 @@ impl Judge {
         let judged: HashSet<Arrival> = batch.judged.iter().copied().collect();
         batch.pending.retain(|pending| !judged.contains(&pending.arrival));
         batch.pairs = self.baseline.take_journal();
+        batch.holders = self.baseline.take_indexed();
         batch.workloads = self.registry.take_changed();
         let folded = self.baseline.fold();
         batch.pages = folded.pages;
-        batch.holders = folded.holders;
         batch.folded_through = folded.through;
         self.baseline.trim(self.limits.pairs);
         if !batch.is_empty() {

@@ -179,7 +179,7 @@ impl Judge {
             self.out.batch.judged.push(waiting.arrival);
             self.out.batch.pending.push(contact.to_pending(waiting.segment.clone()));
             let deadline = contact.first.plus(self.policy.names.settle);
-            self.contacts.wait(contact, Some(deadline));
+            self.contacts.wait(contact, deadline);
         }
     }
 
@@ -259,7 +259,6 @@ impl Judge {
             let mut batch = Batch::empty(sequence, self.out.batch.at);
             let folded = self.baseline.fold_step(STEP);
             batch.pages = folded.pages;
-            batch.holders = folded.holders;
             batch.folded_through = folded.through;
             batches.push(batch);
         }

@@ -7,6 +7,8 @@
 //!          ports, names with servers, novelty with ALERT, alert id if ALERT is set
 //! ```
 
+use smallvec::SmallVec;
+
 use crate::model::{
     ActiveDays, AlertId, Day, Novelty, Page, Pair, PairChange, PairKey, StoredPair, Timestamp, WorkloadId,
 };
@@ -151,12 +153,12 @@ fn read_stored(octets: &mut Octets<'_>) -> Option<StoredPair> {
         bits: octets.wide()?,
     };
     let listed = octets.count()?;
-    let mut ports = Vec::with_capacity(listed.min(octets.rest().len() / 2));
+    let mut ports = SmallVec::with_capacity(listed.min(octets.rest().len() / 2));
     for _ in 0..listed {
         ports.push(u16::from_le_bytes(octets.array()?));
     }
     let named = octets.count()?;
-    let mut names = Vec::with_capacity(named.min(octets.rest().len() / 6));
+    let mut names = SmallVec::with_capacity(named.min(octets.rest().len() / 6));
     for _ in 0..named {
         names.push((octets.text()?, octets.address()?));
     }

@@ -33,7 +33,7 @@ pub(super) enum Reach {
     Alias,
 }
 
-/// One name on the chain.
+/// One name behind the question.
 struct Entry {
     labels: SmallVec<[u8; 64]>,
     from: Link,
@@ -57,16 +57,20 @@ impl Entry {
 }
 
 /// The names reached so far. Each is held once, so circles end.
-pub(super) struct Chain {
+pub(super) struct Chain<'a> {
+    question: &'a [u8],
+    at: usize,
     entries: SmallVec<[Entry; 2]>,
 }
 
-impl Chain {
+impl<'a> Chain<'a> {
     /// Returns the chain of a question whose name stands at `at` in the message.
-    pub(super) fn new(question: &[u8], at: usize) -> Self {
-        let mut entries = SmallVec::new();
-        entries.push(Entry::new(Link::QUESTION, question, Some(at), Reach::Name));
-        Self { entries }
+    pub(super) fn new(question: &'a [u8], at: usize) -> Self {
+        Self {
+            question,
+            at,
+            entries: SmallVec::new(),
+        }
     }
 
     /// Adds the name that `from` leads to and that stands at `at`, unless it is held already.
@@ -78,7 +82,7 @@ impl Chain {
         if self.find(labels).is_some() {
             return Ok(());
         }
-        if self.entries.len() >= MOST {
+        if self.len() >= MOST {
             return Err(Malformed::field(Layer::Dns, "chain"));
         }
         self.entries.push(Entry::new(from, labels, at, reach));
@@ -87,58 +91,71 @@ impl Chain {
 
     /// Returns how many names are held, which is what looking for one costs.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        1 + self.entries.len()
     }
 
     /// Says whether there is such a name.
     pub(super) fn holds(&self, link: Link) -> bool {
-        link.0 < self.entries.len()
+        link.0 < self.len()
     }
 
     /// Returns the name with these labels.
     pub(super) fn find(&self, labels: &[u8]) -> Option<Link> {
-        self.entries.iter().position(|entry| *entry.labels == *labels).map(Link)
+        if self.question == labels {
+            return Some(Link::QUESTION);
+        }
+        let position = self.entries.iter().position(|entry| *entry.labels == *labels);
+        position.map(|behind| Link(1 + behind))
     }
 
     /// Returns the name that stands there in the message.
     pub(super) fn written_at(&self, at: usize) -> Option<Link> {
-        self.entries.iter().position(|entry| entry.at == Some(at)).map(Link)
+        if self.at == at {
+            return Some(Link::QUESTION);
+        }
+        let position = self.entries.iter().position(|entry| entry.at == Some(at));
+        position.map(|behind| Link(1 + behind))
     }
 
     /// Returns the labels of a name.
     pub(super) fn labels(&self, link: Link) -> &[u8] {
-        self.entries.get(link.0).map_or(&[], |entry| &entry.labels)
+        self.entry(link).map_or(self.question, |entry| &entry.labels)
     }
 
     /// Returns how a name was reached.
     pub(super) fn reach(&self, link: Link) -> Reach {
-        self.entries.get(link.0).map_or(Reach::Name, |entry| entry.reach)
+        self.entry(link).map_or(Reach::Name, |entry| entry.reach)
     }
 
     /// Returns the names after the question up to and with this one.
     pub(super) fn names(&mut self, link: Link) -> Arc<[Arc<str>]> {
-        if let Some(names) = self.entries.get(link.0).and_then(|entry| entry.names.as_ref()) {
+        let Some(entry) = self.entry(link) else {
+            return Arc::default();
+        };
+        if let Some(names) = &entry.names {
             return Arc::clone(names);
         }
         let mut names: SmallVec<[Arc<str>; 8]> = SmallVec::new();
         let mut at = link;
-        while at != Link::QUESTION
-            && let Some(entry) = self.entries.get_mut(at.0)
-        {
-            let text = entry
-                .text
-                .get_or_insert_with(|| (&Name::from_labels(&entry.labels)).into());
+        while let Some(entry) = self.entry_mut(at) {
+            let labels = &entry.labels;
+            let text = entry.text.get_or_insert_with(|| (&Name::from_labels(labels)).into());
             names.push(Arc::clone(text));
             at = entry.from;
         }
-        names.reverse();
-        let names: Arc<[Arc<str>]> = match names.is_empty() {
-            true => Arc::default(),
-            false => names.into_iter().collect(),
-        };
-        if let Some(entry) = self.entries.get_mut(link.0) {
+        let names: Arc<[Arc<str>]> = names.into_iter().rev().collect();
+        if let Some(entry) = self.entry_mut(link) {
             entry.names = Some(Arc::clone(&names));
         }
         names
+    }
+
+    /// Returns a name behind the question.
+    fn entry(&self, link: Link) -> Option<&Entry> {
+        self.entries.get(link.0.checked_sub(1)?)
+    }
+
+    fn entry_mut(&mut self, link: Link) -> Option<&mut Entry> {
+        self.entries.get_mut(link.0.checked_sub(1)?)
     }
 }

@@ -112,8 +112,10 @@ impl Labels {
         let end = self.length + 1 + label.len();
         let (first, rest) = self.octets.get_mut(self.length..end)?.split_first_mut()?;
         *first = length;
-        rest.copy_from_slice(label);
-        rest.make_ascii_lowercase();
+        // Labels are short: a plain loop is faster than calls to copy and to change case.
+        for (place, octet) in rest.iter_mut().zip(label) {
+            *place = octet.to_ascii_lowercase();
+        }
         self.length = end;
         Some(())
     }
@@ -161,24 +163,47 @@ pub struct Name {
 
 impl Name {
     /// Returns the presentation form of labels.
-    pub(super) fn from_labels(mut labels: &[u8]) -> Self {
+    pub(super) fn from_labels(labels: &[u8]) -> Self {
+        let Some((&first, rest)) = labels.split_first() else {
+            return Self {
+                text: SmallVec::from_slice(b"."),
+            };
+        };
+        // Nearly every name is its wire form with dots for lengths.
+        let mut text = SmallVec::from_slice(rest);
+        let mut at = 0;
+        let mut length = first;
+        loop {
+            let end = at + usize::from(length);
+            let label = rest.get(at..end).unwrap_or_default();
+            if !label.iter().fold(true, |plain, &octet| plain & is_plain(octet)) {
+                return Self::escaped(labels);
+            }
+            let (Some(place), Some(&next)) = (text.get_mut(end), rest.get(end)) else {
+                return Self { text };
+            };
+            *place = b'.';
+            (at, length) = (end + 1, next);
+        }
+    }
+
+    /// Returns the same for labels of any octets.
+    #[cold]
+    fn escaped(mut labels: &[u8]) -> Self {
         let mut text = SmallVec::new();
         while let Some((&length, rest)) = labels.split_first() {
-            let Some((label, others)) = rest.split_at_checked(usize::from(length)) else {
-                break;
-            };
+            let (label, others) = rest.split_at_checked(usize::from(length)).unwrap_or((rest, &[]));
             if !text.is_empty() {
                 text.push(b'.');
             }
-            if label.iter().all(|&octet| is_plain(octet)) {
-                text.extend_from_slice(label);
-            } else {
-                label.iter().for_each(|&octet| escape(octet, &mut text));
+            for &octet in label {
+                if is_plain(octet) {
+                    text.push(octet);
+                } else {
+                    text.extend_from_slice(&[b'\\', b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10]);
+                }
             }
             labels = others;
-        }
-        if text.is_empty() {
-            text.push(b'.');
         }
         Self { text }
     }
@@ -190,18 +215,21 @@ impl Name {
     }
 }
 
-/// Says whether an octet stands for itself.
-const fn is_plain(octet: u8) -> bool {
-    octet.is_ascii_graphic() && octet != b'.' && octet != b'\\'
-}
-
-/// Writes one octet of a label.
-fn escape(octet: u8, text: &mut SmallVec<[u8; 104]>) {
-    if is_plain(octet) {
-        text.push(octet);
-    } else {
-        text.extend_from_slice(&[b'\\', b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10]);
+/// Which octets stand for themselves: printable ASCII but the dot and the backslash.
+/// Its indices are checked when it is compiled.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet = b'!';
+    while octet <= b'~' {
+        plain[octet as usize] = octet != b'.' && octet != b'\\';
+        octet += 1;
     }
+    plain
+};
+
+/// Says whether an octet stands for itself; a table, because this is asked for every octet of every name.
+fn is_plain(octet: u8) -> bool {
+    PLAIN.get(usize::from(octet)).copied().unwrap_or_default()
 }
 
 impl AsRef<str> for Name {
