@@ -1,4 +1,4 @@
-//! How the `memory` setting is split into fixed limits, once, at start (DESIGN.md, Numbers).
+//! How the `memory` setting is split into fixed limits, once, at start (ARCHITECTURE.md).
 
 use super::partition::PARTITIONS;
 
