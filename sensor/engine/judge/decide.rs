@@ -87,6 +87,8 @@ impl Judge {
         if self.is_resolving(&contact) {
             let meaning = self.meaning(&contact, who, candidates, until)?;
             self.write_contact(&contact, who, &meaning, Verdict::Resolver);
+            // Else the next that is heard of its flow would be judged again.
+            self.follow(&contact, SmallVec::new(), Sequel::Nothing);
             return Ok(());
         }
         let meaning = self.meaning(&contact, who, candidates, until)?;
@@ -126,17 +128,14 @@ impl Judge {
     ) -> Result<(), LedgerError> {
         let Some(new) = new else {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
-            self.follow(
-                &contact,
-                SmallVec::new(),
-                Sequel::Attempt(Box::new(contact.clone()), None),
-            );
+            self.follow(&contact, SmallVec::new(), Sequel::Attempt(None));
             return Ok(());
         };
         let at = contact.first;
         // The same destination got through while this one waited: the two are one (rule B3).
         let retried = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
-        if retried.is_some_and(|pair| pair.first >= at && pair.first <= until) {
+        let is_retried = retried.is_some_and(|pair| pair.first >= at && pair.first <= until);
+        if is_retried || (matches!(new.key, PairKey::Address(_)) && self.is_getting_through(&contact, until)) {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
             return Ok(());
         }
@@ -155,18 +154,46 @@ impl Judge {
                 alert,
             )
         };
-        let place = self
-            .baseline
-            .record(&*self.ledger, who.id, &key, &facts_of(&contact, &meaning))?;
-        if let Some(alert) = alert {
-            self.note_novelty(place, verdict, alert)?;
-        }
+        let place = self.record_attempt(&contact, who, &meaning, &new, verdict, alert)?;
         self.write_contact(&contact, who, &meaning, verdict);
         let raised = alert.filter(|_| verdict == Verdict::Attempt);
         let mut places = SmallVec::new();
         places.push(place);
-        self.follow(&contact, places, Sequel::Attempt(Box::new(contact.clone()), raised));
+        self.follow(&contact, places, Sequel::Attempt(raised));
         Ok(())
+    }
+
+    /// Records an attempt at a destination that is new.
+    pub(super) fn record_attempt(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: &NewThing,
+        verdict: Verdict,
+        alert: Option<AlertId>,
+    ) -> Result<PairPlace, LedgerError> {
+        let key = new.key.attempted();
+        let facts = facts_of(contact, meaning);
+        let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
+        if let Some(alert) = alert {
+            self.note_novelty(place, verdict, alert)?;
+        }
+        Ok(place)
+    }
+
+    /// Says whether a contact of the same host with the same address got through within settle and waits for its name.
+    fn is_getting_through(&self, attempt: &Contact, until: Timestamp) -> bool {
+        let others = self.contacts.waiting_for(attempt.responder.ip).iter();
+        let mut others = others.filter_map(|flow| self.contacts.waiting(*flow));
+        others.any(|other| {
+            other.segment == attempt.segment
+                && other.originator.ip == attempt.originator.ip
+                && !other.outcome.is_attempt()
+                && other.has_spoken
+                && other.first >= attempt.first
+                && other.first <= until
+        })
     }
 
     /// Keeps what a judged contact's flow may still lead to, unless it has ended.
@@ -183,6 +210,7 @@ impl Judge {
                 last: contact.last,
                 octets_out: contact.octets_out,
                 octets_in: contact.octets_in,
+                earlier: contact.earlier,
                 sequel,
             },
         );
@@ -226,7 +254,8 @@ impl Judge {
                 if other.domain != destination.domain && !self.is_known_domain(who, &other, at)? {
                     destination = other;
                     has_several = true;
-                    candidates.swap(0, n);
+                    let judged = candidates.remove(n);
+                    candidates.insert(0, judged);
                     break;
                 }
             }
@@ -244,8 +273,7 @@ impl Judge {
     }
 
     fn is_known_domain(&mut self, who: Who, destination: &Destination, at: Timestamp) -> Result<bool, LedgerError> {
-        let key = PairKey::Domain(destination.domain.clone());
-        self.baseline.is_known(&*self.ledger, who.id, &key, at)
+        self.is_known(who, &PairKey::Domain(destination.domain.clone()), at)
     }
 
     /// Says whether evidence came from an external server that nobody vouches for (rule N4).
@@ -264,7 +292,7 @@ impl Judge {
     }
 
     /// Says what is new about a contact, if anything is (rules B2, D3, N4).
-    fn novelty(&mut self, contact: &Contact, who: Who, meaning: &Meaning) -> Result<Option<NewThing>, LedgerError> {
+    pub(super) fn novelty(&mut self, contact: &Contact, who: Who, meaning: &Meaning) -> Result<Option<NewThing>, LedgerError> {
         let at = contact.first;
         let address = NewThing {
             kind: AlertKind::NewExternalIp,
