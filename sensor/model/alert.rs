@@ -1,4 +1,4 @@
-//! Alerts, field by field as they are written (rules A1 to A5; DESIGN.md section 6).
+//! Alerts, field by field as they are written (rules A1 to A5; docs/alerts.md).
 
 use std::fmt;
 use std::str::FromStr;

@@ -32,9 +32,8 @@ struct Known {
     saved: Timestamp,
 }
 
-/// What is known of one address, ordered by client and name. Boxed, so that an address that a hundred thousand clients
-/// asked for moves pointers when one more comes.
-type Answers = SmallVec<[Box<Known>; 1]>;
+/// What is known of one address, ordered by client and name; nearly always one or two pieces.
+type Answers = SmallVec<[Known; 1]>;
 
 /// Which address goes by which name.
 #[derive(Debug, Default)]
@@ -69,7 +68,7 @@ impl Names {
                 let client = evidence.client;
                 let saved = evidence.last;
                 let new = evidence.clone();
-                answers.insert(at, Box::new(Known { evidence, saved }));
+                answers.insert(at, Known { evidence, saved });
                 self.len.fetch_add(1, Ordering::Relaxed);
                 Self::bound(&mut answers, client, &self.len, &self.evicted);
                 Some(new)

@@ -25,15 +25,18 @@ impl Renewals {
         *used = at.max(*used);
     }
 
-    /// Returns until when evidence explains contacts: max(TTL, 1 h) after it was last answered or last used, at most
-    /// max(TTL, 24 h) after the last answer.
+    /// Says whether evidence may explain a contact at `at`: it lives for max(TTL, 1 h) after it was last answered or last
+    /// used, at most max(TTL, 24 h) after the last answer.
     #[must_use]
-    pub fn life_of(&self, segment: Segment, evidence: &Evidence) -> Timestamp {
+    pub fn is_alive(&self, segment: Segment, evidence: &Evidence, at: Timestamp) -> bool {
+        if evidence.expires >= at {
+            return true;
+        }
         let life = LIFE_FLOOR.max(Span::seconds(i64::from(evidence.ttl)).min(LONGEST_LIFE));
         let cap = LIFE_CAP.max(Span::seconds(i64::from(evidence.greatest_ttl)));
         let key = (segment, evidence.client, evidence.name.clone());
         let renewed = self.used.get(&key).map_or(Timestamp::MIN, |used| used.plus(life));
-        evidence.expires.max(renewed).min(evidence.last.plus(cap))
+        at <= renewed.min(evidence.last.plus(cap))
     }
 
     /// Drops what cannot renew anything any more.

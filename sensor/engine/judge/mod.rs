@@ -1,4 +1,4 @@
-//! The judge: the one stage that decides, in order (DESIGN.md section 3).
+//! The judge: the one stage that decides, in order (ARCHITECTURE.md).
 //!
 //! It takes an epoch's reports at once: first the facts of all partitions, then answers that need a decision, then
 //! contacts in the order of their arrival. It writes nothing; each epoch gives one batch for the ledger.
