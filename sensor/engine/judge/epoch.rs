@@ -501,7 +501,7 @@ impl Judge {
 
     /// Drops what is too old, now and again, and what is too much.
     fn sweep(&mut self, now: Timestamp) {
-        let evicted = self.names.take_evicted() + self.names.evict(self.limits.names) as u64;
+        let evicted = (self.names.bound() + self.names.evict(self.limits.names)) as u64;
         self.out.counters.add(Counter::NamesEvicted, evicted);
         self.open.expire(self.next_sequence, now);
         self.renewals.evict(self.limits.names);
