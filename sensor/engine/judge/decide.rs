@@ -107,13 +107,9 @@ impl Judge {
         };
         let places = self.record(&contact, who, &meaning, new.as_ref(), verdict, alert)?;
         self.write_contact(&contact, who, &meaning, verdict);
-        self.follow(
-            &contact,
-            places,
-            alert
-                .filter(|_| verdict == Verdict::New)
-                .map_or(Sequel::Nothing, Sequel::Alert),
-        );
+        // An alert that was stored before is not raised again (rule A2), nor updated by what repeats it.
+        let raised = alert.filter(|id| verdict == Verdict::New && self.open.is_open(*id));
+        self.follow(&contact, places, raised.map_or(Sequel::Nothing, Sequel::Alert));
         Ok(())
     }
 
@@ -172,7 +168,7 @@ impl Judge {
         };
         let place = self.record_attempt(&contact, who, &meaning, &new, verdict, alert)?;
         self.write_contact(&contact, who, &meaning, verdict);
-        let raised = alert.filter(|_| verdict == Verdict::Attempt);
+        let raised = alert.filter(|id| verdict == Verdict::Attempt && self.open.is_open(*id));
         let mut places = SmallVec::new();
         places.push(place);
         self.follow(&contact, places, Sequel::Attempt(raised));
