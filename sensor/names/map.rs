@@ -21,7 +21,7 @@ pub const KEPT_FOR: Span = Span::hours(24);
 pub const LONGEST_LIFE: Span = Span::days(7);
 /// Evidence goes to the ledger again once its last answer is this much later than the stored one: half the floor would
 /// do, less keeps more of its life across a restart.
-const SAVED_EVERY: Span = Span::minutes(15);
+pub(super) const SAVED_EVERY: Span = Span::minutes(15);
 /// How many names of one client an address keeps; a further one drops the one answered longest ago.
 pub const NAMES_A_CLIENT: usize = 16;
 

@@ -8,8 +8,8 @@ use crate::alerting::{Admit, BurstScope};
 use crate::baseline::{ContactFacts, PairPlace};
 use crate::destination::Destination;
 use crate::model::{
-    AlertEvidence, AlertId, AlertKind, BaselineMode, ContactDestination, ContactRecord, Counter, LedgerError, Novelty,
-    PairKey, Record, Scope, Span, Timestamp, Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, AlertKind, BaselineMode, ContactDestination, ContactRecord, Counter, Evidence,
+    LedgerError, NameRecord, Novelty, PairKey, Record, Scope, Span, Timestamp, Unexplained, Verdict,
 };
 use crate::names::Candidate;
 
@@ -95,7 +95,7 @@ impl Judge {
         if let Meaning::Named { candidates, .. } = &meaning
             && let Some(first) = candidates.first()
         {
-            self.renewals.renew(first.segment, &first.evidence, contact.first);
+            self.renew(contact.responder.ip, first, contact.first);
         }
         let new = self.novelty(&contact, who, &meaning)?;
         if contact.outcome.is_attempt() {
@@ -115,6 +115,22 @@ impl Judge {
                 .map_or(Sequel::Nothing, Sequel::Alert),
         );
         Ok(())
+    }
+
+    /// Lets a name that explained a contact live on (rule N3).
+    fn renew(&mut self, address: Address, by: &Candidate, at: Timestamp) {
+        if let Some(until) = self.renewals.renew(by.segment, &by.evidence, at) {
+            let record = NameRecord {
+                segment: by.segment,
+                segment_text: self.text_of(by.segment),
+                address,
+                evidence: Evidence {
+                    expires: until.max(by.evidence.expires),
+                    ..by.evidence.clone()
+                },
+            };
+            self.out.batch.names.push(record);
+        }
     }
 
     /// Judges an attempt: it raises its alert once a window and silences nothing (rule B3).

@@ -46,3 +46,16 @@ fn rule_n4_a_domain_that_the_group_knows_does_not_hide_another_new_name() {
         ]
     );
 }
+
+#[test]
+fn rule_n3_a_name_in_use_is_not_expired_after_a_restart() {
+    let lab = Lab::new();
+    let minutes = |n: i64| n * 60_000;
+    let mut frames = lookup(0, CLIENT, RESOLVER, "a.example", SERVER);
+    for (n, at) in (0_u16..).zip([1, 50, 100]) {
+        frames.extend(handshake(minutes(at), (CLIENT, 40_000 + n), SERVER));
+    }
+    lab.run(&frames);
+    let ran = lab.run(&handshake(minutes(140), (CLIENT, 41_000), SERVER));
+    assert_eq!(ran.contacts[0].name.as_deref(), Some("a.example"));
+}
