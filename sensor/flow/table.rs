@@ -207,11 +207,16 @@ impl FlowTable {
         Taken::Opened
     }
 
-    /// Says whether a packet belongs to a flow of the table.
+    /// Says whether a packet belongs to a flow of the table; one that it would replace is another flow.
     #[must_use]
     pub fn knows(&self, packet: &Packet) -> bool {
         let (key, _) = FlowKey::of(packet);
-        self.find(self.hasher.hash_one(key), &key).is_some()
+        let found = self.find(self.hasher.hash_one(key), &key);
+        let flow = found.and_then(|handle| match handle & OTHER_BIT {
+            0 => self.candidates.get(handle),
+            _ => self.others.get(handle & !OTHER_BIT),
+        });
+        flow.is_some_and(|flow| !flow.is_replaced_by(packet))
     }
 
     fn open(&mut self, hash: u64, key: FlowKey, side: Side, packet: &Packet, is_dns: bool, class: Class) {

@@ -27,6 +27,13 @@ const LOSS_LIFE: Span = Span::seconds(60);
 /// A host in its segment.
 pub(super) type Host = (Segment, Address);
 
+/// When an endpoint was seen to listen.
+#[derive(Debug, Clone, Copy)]
+struct Listening {
+    since: Timestamp,
+    last: Timestamp,
+}
+
 /// What a source has shown.
 #[derive(Debug, Clone, Copy)]
 struct SourceFacts {
@@ -46,7 +53,7 @@ struct MacFacts {
 /// Facts across partitions.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    listening: HashMap<(Segment, Transport, Endpoint), Timestamp, foldhash::quality::RandomState>,
+    listening: HashMap<(Segment, Transport, Endpoint), Listening, foldhash::quality::RandomState>,
     sources: HashMap<SourceId, SourceFacts>,
     macs: HashMap<(Segment, MacAddress), MacFacts, foldhash::quality::RandomState>,
     answered: HashMap<(Segment, Address, Address), Timestamp, foldhash::quality::RandomState>,
@@ -74,7 +81,8 @@ impl Facts {
     pub fn take(&mut self, fact: Fact, at: Timestamp, is_internal: impl Fn(Address) -> bool) -> Option<Host> {
         match fact {
             Fact::Listening(segment, transport, endpoint) => {
-                raise(self.listening.entry((segment, transport, endpoint)).or_insert(at), at);
+                let listening = self.listening.entry((segment, transport, endpoint));
+                raise(&mut listening.or_insert(Listening { since: at, last: at }).last, at);
             }
             Fact::Queries(source) => self.source(source, at).has_queries = true,
             Fact::Outbound(source) => self.source(source, at).has_outbound = true,
@@ -194,7 +202,13 @@ impl Facts {
     /// Says whether an endpoint listens.
     pub fn is_listening(&self, segment: Segment, transport: Transport, endpoint: Endpoint, at: Timestamp) -> bool {
         let seen = self.listening.get(&(segment, transport, endpoint));
-        seen.is_some_and(|seen| at.since(*seen) <= DAY)
+        seen.is_some_and(|seen| at.since(seen.last) <= DAY)
+    }
+
+    /// Says whether an endpoint was known to listen before `first`: what a flow shows of itself is left out.
+    pub fn was_listening(&self, segment: Segment, transport: Transport, endpoint: Endpoint, first: Timestamp) -> bool {
+        let seen = self.listening.get(&(segment, transport, endpoint));
+        seen.is_some_and(|seen| seen.since < first && first.since(seen.last) <= DAY)
     }
 
     /// Says whether a source has shown no queries at all (rule N2).
@@ -258,7 +272,7 @@ impl Facts {
     /// Drops what is too old to matter.
     pub fn expire(&mut self, now: Timestamp) {
         let is_fresh = |seen: &Timestamp| now.since(*seen) <= DAY;
-        self.listening.retain(|_, seen| is_fresh(seen));
+        self.listening.retain(|_, seen| is_fresh(&seen.last));
         self.answered.retain(|_, seen| is_fresh(seen));
         self.truncated.retain(|_, seen| now.since(*seen) <= REASON_LIFE);
         self.encrypted.retain(|_, seen| now.since(*seen) <= REASON_LIFE);
@@ -272,7 +286,7 @@ impl Facts {
     /// Drops the oldest of what is too much; to be called each epoch, so that nothing grows between two sweeps.
     pub fn bound(&mut self) {
         let limit = self.limit;
-        bound(&mut self.listening, limit, |seen| *seen);
+        bound(&mut self.listening, limit, |seen| seen.last);
         bound(&mut self.answered, limit, |seen| *seen);
         bound(&mut self.truncated, limit, |seen| *seen);
         bound(&mut self.encrypted, limit, |seen| *seen);
@@ -285,7 +299,9 @@ impl Facts {
 
     /// Moves every time by `span` (rule T1).
     pub fn shift(&mut self, span: Span) {
-        let times = self.listening.values_mut().chain(self.answered.values_mut());
+        let listening = self.listening.values_mut();
+        let listening = listening.flat_map(|seen| [&mut seen.since, &mut seen.last]);
+        let times = listening.chain(self.answered.values_mut());
         let times = times
             .chain(self.truncated.values_mut())
             .chain(self.encrypted.values_mut());

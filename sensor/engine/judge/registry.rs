@@ -176,7 +176,7 @@ impl Registry {
                 has_learnt: policy.learning.0 == 0,
             }
         });
-        if at < segment.learns_until {
+        if learns(segment.since, segment.learns_until, at) {
             return segment.learns_until;
         }
         let group_has_learnt = group
@@ -199,10 +199,13 @@ impl Registry {
         if self
             .segments
             .get(segment)
-            .is_some_and(|segment| at < segment.learns_until)
+            .is_some_and(|segment| learns(segment.since, segment.learns_until, at))
         {
             Learning::Segment
-        } else if self.record(id).is_some_and(|record| at < record.learns_until) {
+        } else if self
+            .record(id)
+            .is_some_and(|record| learns(record.since, record.learns_until, at))
+        {
             Learning::Workload
         } else {
             Learning::Over
@@ -258,4 +261,10 @@ impl Registry {
         all.sort_by(|a, b| a.segment.cmp(&b.segment));
         all
     }
+}
+
+/// Says whether who learns from `since` until `until` learns at `at`: packets that are older than the first one too, as
+/// captures come in any order, but nothing for who does not learn at all.
+fn learns(since: Timestamp, until: Timestamp, at: Timestamp) -> bool {
+    since < until && at < until
 }

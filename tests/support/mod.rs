@@ -1,0 +1,15 @@
+//! What the tests share: frames, recipes and the programs.
+
+pub mod dns;
+pub mod expected;
+pub mod frames;
+pub mod programs;
+pub mod recipe;
+
+pub use frames::{Capture, FileFormat, Link};
+pub use programs::{Replay, Seen};
+
+/// Returns a path below the checkout.
+pub fn checkout(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
