@@ -1,1 +1,222 @@
-fn main() {}
+//! What each stage costs by itself: decoding, DNS, the flow table, names, and all of the engine on one thread.
+
+mod traffic;
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use firstcontact::destination::Aggregation;
+use firstcontact::engine::{
+    DecodeReport, Decoder, Ending, Judge, Limits, Mark, Packets, Records, Setup, Worker, WorkerSetup,
+};
+use firstcontact::flow::{Class, FlowTable};
+use firstcontact::identity::Network;
+use firstcontact::model::{
+    Address, Admission, Arrival, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, Packet, Policy, Segment,
+    SourceId, Span, Timestamp,
+};
+use firstcontact::names::Names;
+use firstcontact::store::Store;
+use firstcontact::wire::{self, dns};
+use traffic::{Made, Plan};
+
+const PLAN: Plan = Plan {
+    flows: 4000,
+    workloads: 200,
+    names: 2000,
+    segments: 4,
+};
+
+fn frame(made: &Made) -> Frame<'_> {
+    Frame {
+        time: Timestamp(made.time),
+        source: SourceId(0),
+        link: LinkType::Ethernet,
+        octets: &made.octets,
+    }
+}
+
+/// Keeps what the decoder gives.
+#[derive(Default)]
+struct Kept {
+    packets: Vec<(usize, Packet, Vec<u8>)>,
+    marks: Vec<(Mark, DecodeReport)>,
+}
+
+impl Packets for Kept {
+    fn packet(&mut self, partition: usize, packet: &Packet, payload: &[u8]) {
+        self.packets.push((partition, *packet, payload.to_vec()));
+    }
+
+    fn mark(&mut self, mark: Mark, report: DecodeReport) {
+        self.marks.push((mark, report));
+    }
+}
+
+/// The whole engine on the caller's thread.
+struct Engine {
+    names: Arc<Names>,
+    worker: Worker,
+    judge: Judge,
+    batches: usize,
+}
+
+impl Engine {
+    fn new() -> Self {
+        let mut policy = Policy::default();
+        policy.baseline.mode = BaselineMode::LearnOnly;
+        let names = Arc::new(Names::new());
+        let network = Arc::new(Network::new(&policy.network));
+        let limits = Limits::of(policy.memory);
+        let store = Store::temporary(16 << 20, policy.baseline.retention).expect("a temporary folder");
+        let judge = Judge::new(Setup {
+            aggregation: Aggregation::new(&policy).expect("the built-in rules"),
+            network: Arc::clone(&network),
+            limits,
+            records: Records::NotWanted,
+            ledger: Arc::new(store),
+            names: Arc::clone(&names),
+            policy,
+        });
+        let setup = WorkerSetup {
+            network,
+            dns_ports: Arc::new([53]),
+            limits,
+            records: Records::NotWanted,
+        };
+        Self {
+            names,
+            worker: Worker::new(0, 1, setup),
+            judge: judge.expect("an empty ledger"),
+            batches: 0,
+        }
+    }
+}
+
+impl Packets for Engine {
+    fn packet(&mut self, partition: usize, packet: &Packet, payload: &[u8]) {
+        self.worker.packet(partition, packet, payload);
+    }
+
+    fn mark(&mut self, mark: Mark, report: DecodeReport) {
+        self.worker.end_epoch(&mark);
+        let reports = vec![self.worker.report(&self.names)];
+        let outcome = self.judge.epoch(&mark, report, reports).expect("a readable ledger");
+        self.batches += usize::from(!outcome.batch.is_empty());
+    }
+}
+
+fn stages(criterion: &mut Criterion) {
+    let made = traffic::make(PLAN);
+    let mut kept = Kept::default();
+    let mut decoder = Decoder::new(&Policy::default(), Span::ZERO, 1);
+    for made in &made {
+        decoder.frame(frame(made), &mut kept);
+    }
+    decoder.finish(Ending::Input, &mut kept);
+
+    let mut group = criterion.benchmark_group("stages");
+    group.throughput(Throughput::Elements(made.len() as u64));
+    let ports = wire::Ports::new(&[4789]);
+    group.bench_function("decode a frame", |bench| {
+        bench.iter(|| {
+            for made in &made {
+                let _ = black_box(wire::decode(LinkType::Ethernet, &made.octets, &ports));
+            }
+        });
+    });
+    let responses: Vec<&[u8]> = kept.packets.iter().filter(|(_, p, _)| p.from_port == 53).map(|(_, _, o)| &o[..]).collect();
+    group.throughput(Throughput::Elements(responses.len() as u64));
+    group.bench_function("read a DNS response", |bench| {
+        bench.iter(|| {
+            for response in &responses {
+                let _ = black_box(dns::parse_response(response));
+            }
+        });
+    });
+    let tcp: Vec<&Packet> = kept.packets.iter().map(|(_, p, _)| p).filter(|p| p.from_port != 53 && p.to_port != 53).collect();
+    group.throughput(Throughput::Elements(tcp.len() as u64));
+    group.bench_function("take a packet into the flow table", |bench| {
+        bench.iter_batched_ref(
+            || FlowTable::new(1 << 16, 1 << 10),
+            |table| {
+                for packet in &tcp {
+                    black_box(table.take(packet, false, || Class::Candidate));
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    names(&mut group);
+    group.throughput(Throughput::Elements(made.len() as u64));
+    group.bench_function("the engine on one thread, a frame", |bench| {
+        bench.iter_batched_ref(
+            || (Engine::new(), Decoder::new(&Policy::default(), Span::ZERO, 1)),
+            |(engine, decoder)| {
+                for made in &made {
+                    decoder.frame(frame(made), engine);
+                }
+                decoder.finish(Ending::Input, engine);
+                assert!(engine.batches > 0);
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn names(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>) {
+    let pieces: Vec<(Address, Evidence)> = (0_u32..10_000)
+        .map(|n| {
+            let [_, a, b, c] = n.to_be_bytes();
+            let at = Timestamp(i64::from(n));
+            let evidence = Evidence {
+                name: Arc::from(format!("www.site-{n}.example")),
+                client: Address::v4([10, 1, 0, c]),
+                server: Address::v4([10, 0, 0, 53]),
+                kind: EvidenceKind::DnsAddress,
+                admission: Admission::Admitted,
+                ttl: 300,
+                first: at,
+                last: at,
+                arrival: Arrival(u64::from(n)),
+                expires: at.plus(Span::hours(1)),
+                greatest_ttl: 300,
+                chain: Arc::from([]),
+            };
+            (Address::v4([45, a, b, c]), evidence)
+        })
+        .collect();
+    group.throughput(Throughput::Elements(pieces.len() as u64));
+    group.bench_function("write a name", |bench| {
+        bench.iter_batched(
+            || pieces.clone(),
+            |pieces| {
+                let names = Names::new();
+                for (address, evidence) in pieces {
+                    black_box(names.write(Segment::NONE, address, evidence));
+                }
+                names
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    let known = Names::new();
+    for (address, evidence) in pieces.clone() {
+        known.write(Segment::NONE, address, evidence);
+    }
+    group.bench_function("look a name up", |bench| {
+        let mut found = Vec::new();
+        bench.iter(|| {
+            for (address, evidence) in &pieces {
+                found.clear();
+                known.of_client(Segment::NONE, *address, evidence.client, &mut found);
+                black_box(&found);
+            }
+        });
+    });
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);

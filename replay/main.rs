@@ -1,5 +1,9 @@
 //! The `replay` program.
 
+/// Threads free what others allocated all the time, which this allocator is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod progress;
 
 use clap::Parser;

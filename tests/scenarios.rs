@@ -73,7 +73,11 @@ fn every_scenario_gives_what_its_rule_says() {
         }
         let expected = read(folder, "expected.jsonl").unwrap_or_default();
         let differences = differences(&expected, start, &given);
-        wrong.extend(differences.into_iter().map(|difference| format!("{name}: {difference}")));
+        wrong.extend(
+            differences
+                .into_iter()
+                .map(|difference| format!("{name}: {difference}")),
+        );
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -42,7 +42,7 @@
 //! | passed 10,240 octets in | T1105 Ingress Tool Transfer |
 //! | a burst | T1568 Dynamic Resolution |
 
-use crate::model::{Alert, AlertKind, FlowStart, Outcome, Severity, Transport, Unexplained};
+use crate::model::{Alert, AlertKind, FlowStart, Lowered, Outcome, Severity, Transport, Unexplained};
 
 /// How many octets of either direction make a contact more severe, once passed (rule A3): more than a handshake, a
 /// request and a refusal take.
@@ -119,6 +119,36 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
             domain: facts.domain,
             is_shared: facts.is_shared,
         }),
+    }
+}
+
+/// Returns the severity of an alert as it stands, for one whose flow went on since it was raised: the same table over
+/// the same facts, so that an alert that is updated and one that is raised late come to the same.
+#[must_use]
+pub fn reassess(alert: &Alert, lowered: Lowered) -> Severity {
+    let severity = severity(&Facts {
+        kind: alert.kind,
+        outcome: alert.flow.outcome,
+        start: alert.flow.start,
+        octets_out: alert.flow.octets_out,
+        octets_in: alert.flow.octets_in,
+        known_to_group: lowered.known_to_group,
+        expired_known_domain: lowered.expired_known_domain,
+        unexplained: alert.unexplained,
+        loss: alert.observation.loss,
+        several_names: false,
+        untrusted_server: false,
+        indicator: false,
+        port: alert.destination.port,
+        transport: alert.destination.transport,
+        domain: alert.destination.domain.as_deref(),
+        is_shared: alert.destination.tenant.is_some(),
+    });
+    if alert.severity == Severity::Critical {
+        // An indicator list may have named the destination, which nothing lowers.
+        Severity::Critical
+    } else {
+        severity
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Loaded {
     dirty: Vec<u64>,
     /// The batch from which on journal rows are needed for this workload.
     pub unfolded_since: Option<u64>,
+    /// The batch that last took pages over; the ledger may not show them yet.
+    pub folded: u64,
     /// The batch in which the workload was last asked for.
     pub used: u64,
 }
@@ -80,8 +82,9 @@ impl Loaded {
     }
 
     /// Returns the pages that differ from the ledger's, and takes them for written.
-    pub fn take_pages(&mut self, workload: WorkloadId) -> Vec<Page> {
+    pub fn take_pages(&mut self, workload: WorkloadId, batch: u64) -> Vec<Page> {
         self.unfolded_since = None;
+        self.folded = batch;
         let dirty = std::mem::take(&mut self.dirty);
         let words = (0_u32..).zip(dirty);
         let numbers = words.flat_map(|(word, bits)| {

@@ -109,8 +109,11 @@ impl Baseline {
                 let hash = self.hasher.hash_one(&stored.key);
                 let loaded = self.load(ledger, workload)?;
                 let slot = stored.slot;
+                let before = loaded.len();
                 loaded.put(stored, hash);
                 loaded.change(slot);
+                let more = loaded.len() - before;
+                self.loaded_pairs += more;
                 self.unfolded_changes += 1;
                 self.note_unfolded(workload);
             }
@@ -298,6 +301,22 @@ impl Baseline {
         Ok(())
     }
 
+    /// Returns where a workload's pair with a destination stands, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn place_of(
+        &mut self,
+        ledger: &dyn Ledger,
+        workload: WorkloadId,
+        key: &PairKey,
+    ) -> Result<Option<PairPlace>, LedgerError> {
+        let hash = self.hasher.hash_one(key);
+        let slot = self.load(ledger, workload)?.slot_of(key, hash);
+        Ok(slot.map(|slot| PairPlace { workload, slot }))
+    }
+
     /// Notes what became of a pair's novelty.
     ///
     /// # Errors
@@ -374,9 +393,10 @@ impl Baseline {
         changes
     }
 
-    /// Returns pages that take over from journal rows if those have become long, and up to which row they do.
-    pub fn fold(&mut self) -> Folded {
-        if self.unfolded_changes < FOLD_AT {
+    /// Returns pages that take over from journal rows if those have become long, or if more than `limit` pairs are in
+    /// memory (only what pages hold can be forgotten), and up to which row they do.
+    pub fn fold(&mut self, limit: usize) -> Folded {
+        if self.unfolded_changes < FOLD_AT && self.loaded_pairs <= limit {
             return Folded::default();
         }
         self.fold_step(FOLD_STEP)
@@ -385,12 +405,13 @@ impl Baseline {
     /// Returns pages that take over from journal rows, about `pairs` pairs of them.
     pub fn fold_step(&mut self, pairs: usize) -> Folded {
         let mut folded = Folded::default();
+        let sequence = self.sequence;
         let mut left = pairs;
         while left > 0
             && let Some((_, workload)) = self.unfolded.pop_front()
         {
             let Some(loaded) = self.get_mut(workload) else { continue };
-            let pages = loaded.take_pages(workload);
+            let pages = loaded.take_pages(workload, sequence);
             left = left.saturating_sub(pages.iter().map(|page| page.pairs.len()).sum());
             folded.pages.extend(pages);
         }
@@ -413,7 +434,7 @@ impl Baseline {
         self.unfolded.is_empty()
     }
 
-    /// Forgets the longest unused workloads that the ledger holds whole, until at most `limit` pairs are in memory.
+    /// Forgets the longest unused workloads that the ledger shows whole by now, until at most `limit` pairs are in memory.
     pub fn trim(&mut self, limit: usize) {
         if self.loaded_pairs <= limit {
             return;
@@ -421,7 +442,7 @@ impl Baseline {
         let numbered = (0_u32..).zip(&self.workloads);
         let loaded = numbered.filter_map(|(id, loaded)| loaded.as_ref().map(|loaded| (WorkloadId(id), loaded)));
         let mut clean: Vec<(u64, WorkloadId)> = loaded
-            .filter(|(_, loaded)| loaded.is_clean() && loaded.used < self.sequence)
+            .filter(|(_, loaded)| loaded.is_clean() && loaded.used.max(loaded.folded) + UNCOMMITTED < self.sequence)
             .map(|(id, loaded)| (loaded.used, id))
             .collect();
         clean.sort_unstable();

@@ -1,4 +1,4 @@
-//! How the programs end: one clear line, and 0, 1 or 2 (DESIGN.md section 6).
+//! How the programs end: one clear line, and 0, 1 or 2.
 
 use std::process::{ExitCode, Termination};
 

@@ -1,4 +1,4 @@
-//! How the `memory` setting is split into fixed limits, once, at start (DESIGN.md, Numbers).
+//! How the `memory` setting is split into fixed limits, once, at start (ARCHITECTURE.md).
 
 use super::partition::PARTITIONS;
 
@@ -26,15 +26,15 @@ pub struct Limits {
 mod octets {
     pub const FLOW: u64 = 320;
     pub const QUERY: u64 = 48;
-    pub const EVIDENCE: u64 = 320;
+    pub const EVIDENCE: u64 = 192;
     pub const OPEN: u64 = 128;
     pub const LISTENING: u64 = 64;
     pub const PAIR: u64 = 320;
 }
 
 impl Limits {
-    /// Splits `memory` octets: a quarter each for flows that may be contacts, names and pairs, a tenth for other flows,
-    /// the rest for what waits.
+    /// Splits `memory` octets: a quarter for flows that may be contacts, a third for names, the rest for pairs in memory,
+    /// other flows and what waits.
     #[must_use]
     pub fn of(memory: u64) -> Self {
         let share = |percent: u64, each: u64, among: usize| {
@@ -45,10 +45,10 @@ impl Limits {
             candidates: share(25, octets::FLOW, PARTITIONS),
             others: share(10, octets::FLOW, PARTITIONS),
             queries: share(3, octets::QUERY, PARTITIONS),
-            names: share(25, octets::EVIDENCE, 1),
+            names: share(35, octets::EVIDENCE, 1),
             open: share(10, octets::OPEN, 1),
             listening: share(2, octets::LISTENING, 1),
-            pairs: share(25, octets::PAIR, 1),
+            pairs: share(15, octets::PAIR, 1),
         }
     }
 }

@@ -153,6 +153,11 @@ impl SegmentTexts {
         }
     }
 
+    /// Takes the text of a segment that an earlier run saw.
+    pub fn name(&mut self, segment: Segment, text: Arc<str>) {
+        self.known.insert(segment, text);
+    }
+
     /// Returns a segment as records write it.
     pub fn text(&self, segment: Segment) -> Arc<str> {
         match self.known.get(&segment) {

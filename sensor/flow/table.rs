@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use crate::model::{Arrival, FlowEnd, Packet, SECOND, Timestamp, Transport};
+use crate::model::{FlowEnd, Packet, SECOND, Timestamp, Transport};
 
 use super::key::{FlowKey, Side};
 use super::state::{Change, Flow, FlowUpdate, Shown};
@@ -41,7 +41,12 @@ struct Slab {
     limit: usize,
     hand: usize,
     changed: Vec<u32>,
+    /// The second at which a timer of each slot goes off next; an earlier one serves whatever flow stands there then.
+    timers: Vec<i64>,
 }
+
+/// No timer is set.
+const NEVER: i64 = i64::MAX;
 
 /// How many flows eviction looks at to find the one to drop.
 const SAMPLE: usize = 16;
@@ -55,6 +60,7 @@ impl Slab {
             limit: limit.clamp(1, OTHER_BIT as usize - 1),
             hand: 0,
             changed: Vec::new(),
+            timers: Vec::new(),
         }
     }
 
@@ -132,7 +138,7 @@ pub struct FlowTable {
     candidates: Slab,
     others: Slab,
     /// When to look at which flow again, by second of packet time.
-    timers: BTreeMap<i64, Vec<(u32, Arrival)>>,
+    timers: BTreeMap<i64, Vec<u32>>,
     report: FlowReport,
 }
 
@@ -176,12 +182,13 @@ impl FlowTable {
                         };
                     let ended_now = was_open && flow.end.is_some();
                     let due = ended_now.then(|| flow.last.plus(flow.patience()));
-                    let arrival = flow.arrival;
-                    if change == Change::Notable {
+                    // The end of a flow is the last that is told of it: what trickles in afterwards, such as a reset
+                    // after both FIN, is no news and no other contact.
+                    if change == Change::Notable && was_open {
                         slab.list(slot);
                     }
                     if let Some(due) = due {
-                        self.set_timer(due, handle, arrival);
+                        self.set_timer(due, handle);
                     }
                     return if is_answer {
                         Taken::Answered { listens }
@@ -246,7 +253,7 @@ impl FlowTable {
             slab.get(handle & !OTHER_BIT)
                 .map_or(0, |flow| hasher.hash_one(flow.key))
         });
-        self.set_timer(due, slot | bit, packet.arrival);
+        self.set_timer(due, slot | bit);
     }
 
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
@@ -269,10 +276,22 @@ impl FlowTable {
         }
     }
 
-    fn set_timer(&mut self, due: Timestamp, handle: u32, flow: Arrival) {
+    /// Sees to it that a flow is looked at once it is due. A slot has one timer that counts, so that a flood of flows
+    /// that drive each other out leaves few timers behind (rule F6).
+    fn set_timer(&mut self, due: Timestamp, handle: u32) {
         // Rounded up, so that the timer never goes off before the flow is due.
         let second = due.0.div_euclid(SECOND) + 1;
-        self.timers.entry(second).or_default().push((handle, flow));
+        let (slab, slot) = self.slab(handle);
+        let slot = slot as usize;
+        if slab.timers.len() <= slot {
+            slab.timers.resize(slot + 1, NEVER);
+        }
+        if let Some(next) = slab.timers.get_mut(slot)
+            && second < *next
+        {
+            *next = second;
+            self.timers.entry(second).or_default().push(handle);
+        }
     }
 
     /// Takes a flow out of the table; one that had not ended yet ends for this reason.
@@ -301,16 +320,20 @@ impl FlowTable {
         while let Some(entry) = self.timers.first_entry()
             && *entry.key() <= now.0.div_euclid(SECOND)
         {
-            for (handle, arrival) in entry.remove() {
+            let second = *entry.key();
+            for handle in entry.remove() {
                 let (slab, slot) = self.slab(handle);
-                let Some(flow) = slab.get(slot).filter(|flow| flow.arrival == arrival) else {
-                    continue;
-                };
+                match slab.timers.get_mut(slot as usize) {
+                    Some(next) if *next == second => *next = NEVER,
+                    // Another one, set later for an earlier second, took its place.
+                    _ => continue,
+                }
+                let Some(flow) = slab.get(slot) else { continue };
                 let (key, due) = (flow.key, flow.last.plus(flow.patience()));
                 if due < now {
                     self.end(self.hasher.hash_one(key), handle, FlowEnd::Idle);
                 } else {
-                    self.set_timer(due, handle, arrival);
+                    self.set_timer(due, handle);
                 }
             }
         }
@@ -338,6 +361,7 @@ impl FlowTable {
         ] {
             slab.free.clear();
             slab.changed.clear();
+            slab.timers.clear();
             slab.hand = 0;
             for mut flow in std::mem::take(&mut slab.flows).into_iter().flatten() {
                 if flow.end.is_none() || flow.is_listed {

@@ -1,4 +1,4 @@
-//! Alerts, field by field as they are written (rules A1 to A5; DESIGN.md section 6).
+//! Alerts, field by field as they are written (rules A1 to A5; docs/alerts.md).
 
 use std::fmt;
 use std::str::FromStr;
@@ -377,6 +377,18 @@ pub struct AlertRecord {
     pub alert: Alert,
     /// What `explain` needs later.
     pub considered: Vec<Considered>,
+    /// What made it less severe when it was raised, so that an update weighs the same facts.
+    #[serde(default)]
+    pub lowered: Lowered,
+}
+
+/// What makes an alert less severe and is decided once, when it is raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Lowered {
+    /// Three other workloads of the group had the destination in the window.
+    pub known_to_group: bool,
+    /// Expired evidence names a domain that the workload knew.
+    pub expired_known_domain: bool,
 }
 
 /// One piece of evidence that was considered, and why it did or did not explain (rule A1; at most 16).

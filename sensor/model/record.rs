@@ -1,4 +1,4 @@
-//! The lines of `--records`: what the sensor saw (DESIGN.md section 6).
+//! The lines of `--records`: what the sensor saw.
 
 use std::sync::Arc;
 

@@ -4,7 +4,9 @@
 //! judge reads, renews and drops while nobody writes. Merging two pieces of evidence is least, greatest, greatest, so
 //! the order in which workers write does not matter (rule T2).
 
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
 use smallvec::SmallVec;
@@ -21,7 +23,7 @@ pub const KEPT_FOR: Span = Span::hours(24);
 pub const LONGEST_LIFE: Span = Span::days(7);
 /// Evidence goes to the ledger again once its last answer is this much later than the stored one: half the floor would
 /// do, less keeps more of its life across a restart.
-const SAVED_EVERY: Span = Span::minutes(15);
+pub(super) const SAVED_EVERY: Span = Span::minutes(15);
 /// How many names of one client an address keeps; a further one drops the one answered longest ago.
 pub const NAMES_A_CLIENT: usize = 16;
 
@@ -32,16 +34,16 @@ struct Known {
     saved: Timestamp,
 }
 
-/// What is known of one address, ordered by client and name. Boxed, so that an address that a hundred thousand clients
-/// asked for moves pointers when one more comes.
-type Answers = SmallVec<[Box<Known>; 1]>;
+/// What is known of one address, ordered by client and name; nearly always one or two pieces.
+type Answers = SmallVec<[Known; 1]>;
 
 /// Which address goes by which name.
 #[derive(Debug, Default)]
 pub struct Names {
     map: DashMap<(Segment, Address), Answers, foldhash::quality::RandomState>,
     len: AtomicUsize,
-    evicted: AtomicUsize,
+    /// Clients that were given too many names for an address since the last [`Names::bound`].
+    overfull: Mutex<Vec<(Segment, Address, Address)>>,
 }
 
 impl Names {
@@ -69,35 +71,44 @@ impl Names {
                 let client = evidence.client;
                 let saved = evidence.last;
                 let new = evidence.clone();
-                answers.insert(at, Box::new(Known { evidence, saved }));
+                answers.insert(at, Known { evidence, saved });
                 self.len.fetch_add(1, Ordering::Relaxed);
-                Self::bound(&mut answers, client, &self.len, &self.evicted);
+                if range_of(&answers, client).len() > NAMES_A_CLIENT {
+                    let mut overfull = self.overfull.lock().unwrap_or_else(PoisonError::into_inner);
+                    overfull.push((segment, address, client));
+                }
                 Some(new)
             }
         }
     }
 
-    /// Keeps at most [`NAMES_A_CLIENT`] names of a client, by content: those answered last, then the smaller names.
-    fn bound(answers: &mut Answers, client: Address, len: &AtomicUsize, evicted: &AtomicUsize) {
-        let range = range_of(answers, client);
-        if range.len() <= NAMES_A_CLIENT {
-            return;
+    /// Keeps at most [`NAMES_A_CLIENT`] names of a client for an address: those that count, answered last, then the
+    /// smaller names. Returns how many pieces went. Only the judge calls it, once everybody has written: which go must
+    /// not depend on who wrote first (rule T2).
+    pub fn bound(&self) -> usize {
+        let mut overfull = std::mem::take(&mut *self.overfull.lock().unwrap_or_else(PoisonError::into_inner));
+        overfull.sort_unstable();
+        overfull.dedup();
+        let mut dropped = 0;
+        for (segment, address, client) in overfull {
+            let Some(mut answers) = self.map.get_mut(&(segment, address)) else {
+                continue;
+            };
+            let own = answers.iter().filter(|known| known.evidence.client == client);
+            let mut ranks: Vec<_> = own.map(|known| rank_of(&known.evidence)).collect();
+            let surplus = ranks.len().saturating_sub(NAMES_A_CLIENT);
+            if surplus == 0 {
+                continue;
+            }
+            ranks.sort_unstable();
+            let Some(least) = ranks.get(surplus).cloned() else {
+                continue;
+            };
+            answers.retain(|known| known.evidence.client != client || rank_of(&known.evidence) >= least);
+            dropped += surplus;
         }
-        let oldest = answers
-            .get(range.clone())
-            .into_iter()
-            .flatten()
-            .zip(range)
-            .min_by(|(a, _), (b, _)| {
-                let (a, b) = (&a.evidence, &b.evidence);
-                a.last.cmp(&b.last).then_with(|| b.name.cmp(&a.name))
-            })
-            .map(|(_, at)| at);
-        if let Some(at) = oldest {
-            answers.remove(at);
-            len.fetch_sub(1, Ordering::Relaxed);
-            evicted.fetch_add(1, Ordering::Relaxed);
-        }
+        self.len.fetch_sub(dropped, Ordering::Relaxed);
+        dropped
     }
 
     /// Copies out what one client was told of an address.
@@ -175,11 +186,6 @@ impl Names {
         dropped
     }
 
-    /// Returns how many pieces were dropped since the last call because a client had too many names for an address.
-    pub fn take_evicted(&self) -> u64 {
-        self.evicted.swap(0, Ordering::Relaxed) as u64
-    }
-
     /// Moves every time by `span`: the clock started anew and names keep their remaining life (rule T1).
     pub fn shift(&self, span: Span) {
         for mut answers in self.map.iter_mut() {
@@ -216,11 +222,26 @@ fn kept_until(evidence: &Evidence) -> Timestamp {
     evidence.last.plus(KEPT_FOR).max(by_ttl).max(evidence.expires)
 }
 
-/// What eviction sorts by: the last answer, then content.
-type Age = (Timestamp, Segment, Address, Address, std::sync::Arc<str>);
+/// What a client's names are sorted by where there are too many.
+fn rank_of(evidence: &Evidence) -> (bool, Timestamp, Reverse<std::sync::Arc<str>>) {
+    let counts = evidence.admission == Admission::Admitted;
+    (counts, evidence.last, Reverse(evidence.name.clone()))
+}
+
+/// What eviction sorts by: answers that nobody asked for first, so that a flood of them drops none that count; then the
+/// last answer, then content.
+type Age = (bool, Timestamp, Segment, Address, Address, std::sync::Arc<str>);
 
 fn age_of(key: (Segment, Address), evidence: &Evidence) -> Age {
-    (evidence.last, key.0, key.1, evidence.client, evidence.name.clone())
+    let counts = evidence.admission == Admission::Admitted;
+    (
+        counts,
+        evidence.last,
+        key.0,
+        key.1,
+        evidence.client,
+        evidence.name.clone(),
+    )
 }
 
 fn ages_of(key: (Segment, Address), answers: &Answers) -> Vec<Age> {
@@ -333,14 +354,42 @@ mod tests {
     }
 
     #[test]
+    fn rule_n2_a_flood_of_answers_that_nobody_asked_for_drops_none_that_count() {
+        let names = Names::new();
+        names.write(Segment::NONE, SERVER, evidence(1, "asked.example", 0, 0));
+        for n in 1..100_i64 {
+            let mut flood = evidence(1, &format!("{n}.example"), n, 0);
+            flood.admission = Admission::Unsolicited;
+            names.write(Segment::NONE, SERVER, flood);
+        }
+        names.evict(4);
+        assert!(content(&names).iter().any(|e| &*e.name == "asked.example"));
+    }
+
+    #[test]
     fn a_client_keeps_a_bounded_number_of_names_for_an_address() {
         let names = Names::new();
         for n in 0..40 {
             names.write(Segment::NONE, SERVER, evidence(1, &format!("{n}.example"), n, 0));
         }
+        assert_eq!(names.bound(), 24);
         assert_eq!(names.len(), NAMES_A_CLIENT);
         assert_eq!(content(&names).iter().map(|e| e.last.0).min(), Some(24));
-        assert_eq!(names.take_evicted(), 24);
+    }
+
+    #[test]
+    fn rule_t2_which_names_a_client_keeps_does_not_depend_on_who_wrote_first() {
+        let round = |at: i64| (0..20_i64).map(move |n| evidence(1, &format!("{n:02}.example"), at + n, 0));
+        let both: Vec<Evidence> = round(0).chain(round(100)).collect();
+        let (forwards, backwards) = (Names::new(), Names::new());
+        for piece in &both {
+            forwards.write(Segment::NONE, SERVER, piece.clone());
+        }
+        for piece in both.iter().rev() {
+            backwards.write(Segment::NONE, SERVER, piece.clone());
+        }
+        assert_eq!((forwards.bound(), backwards.bound()), (4, 4));
+        assert_eq!(content(&forwards), content(&backwards));
     }
 
     #[test]

@@ -7,9 +7,12 @@ use crate::model::{FramePlace, Record};
 /// Where each file's frames begin in the order of arrival. The reader adds files, the commit thread looks them up.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FileNumbers {
-    starts: Arc<Mutex<Vec<(u64, Arc<str>)>>>,
+    starts: Arc<Mutex<Starts>>,
     show: bool,
 }
+
+/// How many frames came before each file, and its name.
+type Starts = Vec<(u64, Arc<str>)>;
 
 impl FileNumbers {
     /// Returns the numbers of `files` files; one alone is not named in records.

@@ -1,4 +1,4 @@
-//! Runs: the only place that starts threads (DESIGN.md section 3).
+//! Runs: the only place that starts threads (ARCHITECTURE.md).
 //!
 //! A live run and a replay differ in values only: where frames come from, which ledger, and what a full queue means.
 

@@ -1,4 +1,4 @@
-//! The threads of a run and what joins them (DESIGN.md section 3).
+//! The threads of a run and what joins them (ARCHITECTURE.md).
 //!
 //! The caller's thread captures and decodes. Workers take batches of packets; the judge takes their reports, epoch by
 //! epoch; the commit thread writes; each sink has a thread that delivers what is committed. Channels are bounded, and

@@ -65,6 +65,10 @@ pub(super) enum Work {
 /// Sends packets to the workers that serve their partitions, and marks to all of them and to the judge.
 pub(super) struct Fan {
     workers: Vec<Sender<Work>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "each is sent away in its box and one that comes back takes its place"
+    )]
     open: Vec<Box<PacketBatch>>,
     used: Receiver<Box<PacketBatch>>,
     judge: Sender<(Mark, DecodeReport)>,

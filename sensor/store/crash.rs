@@ -14,8 +14,11 @@ use super::tests::{Plain, open};
 /// Names the folder to the process that is to be killed.
 const FOLDER: &str = "FIRSTCONTACT_CRASH_FOLDER";
 
-/// How many batches are committed before the kill.
+/// How many batches are committed before the first kill; each later one comes one batch later, until it starts anew.
 const BATCHES: usize = 40;
+
+/// Says how often a process is killed, for a longer test: once if it says nothing.
+const KILLS: &str = "FIRSTCONTACT_KILLS";
 
 /// The same batches in both processes.
 fn batches() -> impl Iterator<Item = Batch> {
@@ -42,6 +45,14 @@ fn commits_until_it_is_killed() {
 
 #[test]
 fn everything_that_was_committed_survives_a_kill_and_nothing_is_there_by_halves() {
+    let kills = std::env::var(KILLS).map_or(1, |text| text.parse().expect(KILLS));
+    for round in 0..kills {
+        kill_after(BATCHES + round % BATCHES);
+    }
+}
+
+/// Kills a process that commits once it has told of so many batches, and checks what its ledger holds.
+fn kill_after(batches_told: usize) {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "store::crash::commits_until_it_is_killed"])
@@ -55,15 +66,15 @@ fn everything_that_was_committed_survives_a_kill_and_nothing_is_there_by_halves(
     let told = lines
         .map_while(Result::ok)
         .filter(|line| line.contains("committed "))
-        .take(BATCHES)
+        .take(batches_told)
         .count();
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(told, BATCHES);
+    assert_eq!(told, batches_told);
 
     let store = open(folder.path());
     let last = store.opening().unwrap().next_sequence - 1;
-    assert!(last >= BATCHES as u64, "batch {last} is the last");
+    assert!(last >= batches_told as u64, "batch {last} is the last");
     let mut plain = Plain::default();
     for batch in batches().take_while(|batch| batch.sequence <= last) {
         plain.commit(&batch);

@@ -224,6 +224,10 @@ prop_compose! {
 pub fn alert_record() -> impl Strategy<Value = AlertRecord> {
     alert().prop_map(|alert| AlertRecord {
         state: AlertState::Raised,
+        lowered: Lowered {
+            known_to_group: true,
+            expired_known_domain: false,
+        },
         considered: vec![Considered {
             name: Arc::from("a.example"),
             client: Address::v4([10, 0, 0, 1]),

@@ -300,6 +300,7 @@ web (10.1.0.5) contacted example.edu (paste.example.edu, 203.0.113.7:443/tcp) fo
             state: AlertState::Raised,
             alert,
             considered: Vec::new(),
+            lowered: crate::model::Lowered::default(),
         }
     }
 

@@ -32,10 +32,18 @@ pub fn differences(expected: &str, start: i64, given: &[Given]) -> Vec<String> {
     for (n, step) in given.iter().enumerate() {
         let step_number = Value::from(n + 1);
         if step.seen.status != 0 {
-            wrong.push(format!("step {}: status {}: {}", n + 1, step.seen.status, step.seen.said));
+            wrong.push(format!(
+                "step {}: status {}: {}",
+                n + 1,
+                step.seen.status,
+                step.seen.said
+            ));
         }
         for kind in KINDS {
-            let wanted: Vec<_> = lines.iter().filter(|line| line.get(kind) == Some(&step_number)).collect();
+            let wanted: Vec<_> = lines
+                .iter()
+                .filter(|line| line.get(kind) == Some(&step_number))
+                .collect();
             let is_none = lines.iter().any(|line| {
                 line.get("none").and_then(Value::as_str) == Some(kind)
                     && line.get("step").is_none_or(|step| *step == step_number)
@@ -47,7 +55,9 @@ pub fn differences(expected: &str, start: i64, given: &[Given]) -> Vec<String> {
             let mut is_counted = false;
             for line in counted {
                 is_counted = true;
-                let fields = line.iter().filter(|(key, _)| !["counted", "of", "is"].contains(&key.as_str()));
+                let fields = line
+                    .iter()
+                    .filter(|(key, _)| !["counted", "of", "is"].contains(&key.as_str()));
                 let fields: Vec<_> = fields.collect();
                 let matches = |actual: &Value| fields.iter().all(|(key, value)| at(actual, key) == *value);
                 let count = Value::from(actual.iter().filter(|actual| matches(actual)).count());
@@ -59,17 +69,31 @@ pub fn differences(expected: &str, start: i64, given: &[Given]) -> Vec<String> {
                 continue;
             }
             if wanted.len() != actual.len() {
-                wrong.push(format!("step {}: {} lines of {kind}, expected {}", n + 1, actual.len(), wanted.len()));
+                wrong.push(format!(
+                    "step {}: {} lines of {kind}, expected {}",
+                    n + 1,
+                    actual.len(),
+                    wanted.len()
+                ));
             }
             for (place, line) in wanted.iter().enumerate() {
                 let Some(actual) = actual.get(place) else {
-                    wrong.push(format!("step {}: {kind} {}: missing: {}", n + 1, place + 1, short(line)));
+                    wrong.push(format!(
+                        "step {}: {kind} {}: missing: {}",
+                        n + 1,
+                        place + 1,
+                        short(line)
+                    ));
                     continue;
                 };
                 for (key, value) in line.iter().filter(|(key, _)| *key != kind) {
                     let found = at(actual, key);
                     if !is_equal(value, found, start, &mut bound) {
-                        wrong.push(format!("step {}: {kind} {}: {key} is {found}, expected {value}", n + 1, place + 1));
+                        wrong.push(format!(
+                            "step {}: {kind} {}: {key} is {found}, expected {value}",
+                            n + 1,
+                            place + 1
+                        ));
                     }
                 }
             }
@@ -93,7 +117,10 @@ pub fn differences(expected: &str, start: i64, given: &[Given]) -> Vec<String> {
         }
     }
     for line in &lines {
-        let known = KINDS.iter().chain(&["stat", "said", "none", "counted"]).any(|kind| line.contains_key(*kind));
+        let known = KINDS
+            .iter()
+            .chain(&["stat", "said", "none", "counted"])
+            .any(|kind| line.contains_key(*kind));
         assert!(known, "a line is about nothing: {line:?}");
     }
     wrong

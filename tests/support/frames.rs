@@ -282,7 +282,11 @@ impl Capture {
         // Inside out; the outermost of several tags is a service tag (802.1ad).
         for (n, vlan) in self.envelope.vlans.iter().enumerate().rev() {
             octets = [&vlan.to_be_bytes()[..], &ethertype.to_be_bytes(), &octets].concat();
-            ethertype = if n == 0 && self.envelope.vlans.len() > 1 { 0x88a8 } else { 0x8100 };
+            ethertype = if n == 0 && self.envelope.vlans.len() > 1 {
+                0x88a8
+            } else {
+                0x8100
+            };
         }
         let family: u8 = if from.is_ipv4() { 2 } else { 30 };
         match self.link {
@@ -293,12 +297,22 @@ impl Capture {
             Link::Raw => octets,
             Link::Null => [&[family, 0, 0, 0][..], &octets].concat(),
             Link::Loop => [&[0, 0, 0, family][..], &octets].concat(),
-            Link::LinuxCooked => {
-                [&[0, 0, 0, 1, 0, 6][..], &source, &[0, 0], &ethertype.to_be_bytes(), &octets].concat()
-            }
-            Link::LinuxCooked2 => {
-                [&ethertype.to_be_bytes()[..], &[0, 0, 0, 0, 0, 1, 0, 1, 0, 6], &source, &[0, 0], &octets].concat()
-            }
+            Link::LinuxCooked => [
+                &[0, 0, 0, 1, 0, 6][..],
+                &source,
+                &[0, 0],
+                &ethertype.to_be_bytes(),
+                &octets,
+            ]
+            .concat(),
+            Link::LinuxCooked2 => [
+                &ethertype.to_be_bytes()[..],
+                &[0, 0, 0, 0, 0, 1, 0, 1, 0, 6],
+                &source,
+                &[0, 0],
+                &octets,
+            ]
+            .concat(),
             Link::Ppp => {
                 let protocol: u16 = if from.is_ipv4() { 0x0021 } else { 0x0057 };
                 [&[0xff, 0x03][..], &protocol.to_be_bytes(), &octets].concat()
@@ -384,7 +398,8 @@ pub fn ip(text: &str) -> IpAddr {
 
 /// Returns an address and a port.
 pub fn endpoint(text: &str) -> SocketAddr {
-    text.parse().unwrap_or_else(|_| panic!("not an address and a port: {text}"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("not an address and a port: {text}"))
 }
 
 /// Returns an id by which a query and its response find each other.

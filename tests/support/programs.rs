@@ -70,7 +70,12 @@ impl Replay {
     pub fn run_files(&self, files: &[&Path]) -> Seen {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let place = |name: &str| folder.path().join(name);
-        let mut command = replay(&["--alerts", text(&place("alerts.jsonl")), "--stats", text(&place("stats.json"))]);
+        let mut command = replay(&[
+            "--alerts",
+            text(&place("alerts.jsonl")),
+            "--stats",
+            text(&place("stats.json")),
+        ]);
         if !self.without_records {
             command.args(["--records", text(&place("records"))]);
         }
@@ -92,7 +97,12 @@ impl Replay {
         let output = command.output().expect("replay can be run");
         let read = |name: &str| std::fs::read(place(name)).unwrap_or_default();
         let parsed = |name: &str| lines(&String::from_utf8_lossy(&read(name)));
-        let names = ["alerts.jsonl", "records/dns.jsonl", "records/flows.jsonl", "records/contacts.jsonl"];
+        let names = [
+            "alerts.jsonl",
+            "records/dns.jsonl",
+            "records/flows.jsonl",
+            "records/contacts.jsonl",
+        ];
         Seen {
             status: output.status.code().unwrap_or(-1),
             said: said(&output),

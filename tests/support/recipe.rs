@@ -139,7 +139,11 @@ fn take(line: &str, steps: &mut Vec<Step>) {
 }
 
 fn event(at: i64, mut words: Words<'_>, capture: &mut Capture) {
-    let times = words.0.front().and_then(|word| word.strip_prefix('x')).map(number::<i64>);
+    let times = words
+        .0
+        .front()
+        .and_then(|word| word.strip_prefix('x'))
+        .map(number::<i64>);
     let Some(times) = times else {
         return one(at, words, capture);
     };
@@ -192,7 +196,10 @@ fn one(at: i64, mut words: Words<'_>, capture: &mut Capture) {
             let payload: u32 = words.size("len");
             let captured = words.option("snap").map_or(payload, number);
             let flags = [("fin", FIN), ("syn", SYN), ("rst", RST), ("psh", PSH), ("ack", ACK)];
-            let flags = flags.into_iter().filter(|(word, _)| words.flag(word)).fold(0, |all, (_, bit)| all | bit);
+            let flags = flags
+                .into_iter()
+                .filter(|(word, _)| words.flag(word))
+                .fold(0, |all, (_, bit)| all | bit);
             let segment = Segment {
                 flags,
                 sequence,

@@ -1,110 +1,26 @@
 //! Raising, updating and withdrawing alerts (rules A1 to A3, A5).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
-use crate::alerting::{Facts, assess, burst_id, links, summary};
+use crate::alerting::{Facts, assess, links, reassess, summary, techniques};
 use crate::enrichment::community_id;
-use crate::flow::NOTABLE_OCTETS;
 use crate::model::{
-    Address, Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertId, AlertKind, AlertRecord,
-    AlertState, AlertWorkload, Counter, Durability, LedgerError, Observation, OtherName, PairKey, Reach, Severity,
-    Span, Timestamp, Verdict,
+    Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertId, AlertKind, AlertRecord, AlertState,
+    AlertWorkload, Counter, Durability, LedgerError, Lowered, Observation, OpenAlert, OtherName, PairKey, Reach,
+    Timestamp, Verdict,
 };
 use crate::names::Candidate;
 
 use super::Judge;
-use super::contacts::Contact;
+use super::contacts::{Contact, Sequel};
 use super::decide::{Meaning, NewThing};
+use super::open::{LATE_ANSWER, Late};
 use super::registry::Who;
 
-/// An answer this much later than the contact still withdraws its alert (rule A3).
-pub(super) const LATE_ANSWER: Span = Span::seconds(60);
 /// More other workloads than this are not counted.
 const PREVALENCE_LIMIT: u32 = 1000;
 /// So many other workloads of the group with a destination make its alert one less severe.
 const KNOWN_TO_GROUP: u32 = 3;
-/// How many batches an alert is held in memory at least: more than may be on their way to the disk.
-const HELD_BATCHES: u64 = 256;
-
-/// An address alert that a late answer may still withdraw.
-#[derive(Debug, Clone)]
-pub(super) struct Late {
-    pub id: AlertId,
-    pub contact: Contact,
-    pub who: Who,
-}
-
-/// Alerts that may still change.
-#[derive(Debug, Default)]
-pub(super) struct Open {
-    /// Alerts of the last batches, which the ledger may not hold yet.
-    recent: HashMap<AlertId, (u64, AlertRecord)>,
-    order: std::collections::VecDeque<(u64, AlertId)>,
-    late: HashMap<Address, Vec<Late>, foldhash::quality::RandomState>,
-    late_until: BTreeSet<(Timestamp, AlertId, Address)>,
-}
-
-impl Open {
-    fn hold(&mut self, sequence: u64, record: AlertRecord) {
-        let id = record.alert.id;
-        self.recent.insert(id, (sequence, record));
-        self.order.push_back((sequence, id));
-    }
-
-    /// Forgets what the ledger holds by now.
-    pub fn expire(&mut self, sequence: u64, now: Timestamp) {
-        while let Some(&(held, id)) = self.order.front()
-            && held + HELD_BATCHES < sequence
-        {
-            self.order.pop_front();
-            if self.recent.get(&id).is_some_and(|(latest, _)| *latest == held) {
-                self.recent.remove(&id);
-            }
-        }
-        while let Some(&(until, id, address)) = self.late_until.first()
-            && until < now
-        {
-            self.late_until.pop_first();
-            self.forget_late(id, address);
-        }
-    }
-
-    fn watch(&mut self, late: Late) {
-        let address = late.contact.responder.ip;
-        self.late_until
-            .insert((late.contact.first.plus(LATE_ANSWER), late.id, address));
-        self.late.entry(address).or_default().push(late);
-    }
-
-    fn forget_late(&mut self, id: AlertId, address: Address) {
-        if let Some(watched) = self.late.get_mut(&address) {
-            watched.retain(|late| late.id != id);
-            if watched.is_empty() {
-                self.late.remove(&address);
-            }
-        }
-    }
-
-    /// Returns the address alerts that an answer for this address may withdraw.
-    pub fn late_for(&self, address: Address) -> Vec<Late> {
-        self.late.get(&address).cloned().unwrap_or_default()
-    }
-
-    /// Says whether an answer for this address might withdraw an alert.
-    pub fn awaits(&self, address: Address) -> bool {
-        self.late.contains_key(&address)
-    }
-
-    /// Forgets everything that a late answer might have withdrawn: time went back.
-    pub fn clear_late(&mut self) {
-        self.late.clear();
-        self.late_until.clear();
-    }
-}
-
 /// How widely a destination is known.
 struct Spread {
     others: u32,
@@ -136,7 +52,7 @@ impl Judge {
             Meaning::Unnamed(_) => &[],
         };
         let considered = self.considered(contact, chosen, until);
-        let alert = self.alert(id, contact, who, meaning, new, replaces)?;
+        let (alert, lowered) = self.alert(id, contact, who, meaning, new, replaces)?;
         if new.kind == AlertKind::NewExternalIp && alert.evidence.is_none() {
             self.open.watch(Late {
                 id,
@@ -144,16 +60,29 @@ impl Judge {
                 who,
             });
         }
+        if contact.end.is_none() {
+            self.open.follow(id);
+        }
+        self.keep_open(id, contact);
         self.out.counters.count(Counter::AlertsRaised);
         self.put_out(AlertRecord {
             state: AlertState::Raised,
             alert,
             considered,
+            lowered,
         });
         Ok(())
     }
 
-    fn put_out(&mut self, record: AlertRecord) {
+    /// Keeps an alert that may still change in the ledger, with its contact as it stands.
+    pub(super) fn keep_open(&mut self, id: AlertId, contact: &Contact) {
+        if self.open.is_open(id) {
+            let contact = contact.to_pending(self.text_of(contact.segment));
+            self.out.batch.opened.push(OpenAlert { id, contact });
+        }
+    }
+
+    pub(super) fn put_out(&mut self, record: AlertRecord) {
         self.out.batch.durability = Durability::Synced;
         self.out.batch.deliver.push(record.alert.clone());
         self.open.hold(self.out.batch.sequence, record.clone());
@@ -161,9 +90,9 @@ impl Judge {
     }
 
     /// Returns an alert as it stands, committed or not.
-    fn alert_record(&self, id: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
-        match self.open.recent.get(&id) {
-            Some((_, record)) => Ok(Some(record.clone())),
+    pub(super) fn alert_record(&self, id: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
+        match self.open.recent(id) {
+            Some(record) => Ok(Some(record.clone())),
             None => self.ledger.alert(id),
         }
     }
@@ -176,7 +105,7 @@ impl Judge {
         meaning: &Meaning,
         new: &NewThing,
         replaces: Option<AlertId>,
-    ) -> Result<Alert, LedgerError> {
+    ) -> Result<(Alert, Lowered), LedgerError> {
         let at = contact.first;
         let spread = self.spread(who, &new.key, at)?;
         let before = self
@@ -201,14 +130,18 @@ impl Judge {
             Meaning::Unnamed(_) => (None, None, false, false),
         };
         let observation = self.observation(contact);
+        let lowered = Lowered {
+            known_to_group: spread.in_group >= KNOWN_TO_GROUP,
+            expired_known_domain,
+        };
         let assessment = assess(&Facts {
             kind: new.kind,
             outcome: contact.outcome,
             start: contact.start,
             octets_out: contact.octets_out,
             octets_in: contact.octets_in,
-            known_to_group: spread.in_group >= KNOWN_TO_GROUP,
-            expired_known_domain,
+            known_to_group: lowered.known_to_group,
+            expired_known_domain: lowered.expired_known_domain,
             unexplained: meaning.why_unexplained(),
             loss: observation.loss,
             several_names: has_several,
@@ -282,7 +215,7 @@ impl Judge {
             summary: String::new(),
         };
         alert.summary = summary(&alert);
-        Ok(alert)
+        Ok((alert, lowered))
     }
 
     /// Counts the other workloads that have a destination in the window.
@@ -337,23 +270,18 @@ impl Judge {
         if record.state == AlertState::Withdrawn {
             return Ok(());
         }
+        let lowered = record.lowered;
         let alert = &mut record.alert;
-        let before = alert.flow.clone();
         alert.flow.outcome = contact.outcome;
         alert.flow.octets_out = contact.octets_out;
         alert.flow.octets_in = contact.octets_in;
         alert.flow.duration = contact.last.since(contact.first).as_seconds();
         alert.flow.end = contact.end;
-        let passes = |octets: u64| octets > NOTABLE_OCTETS;
-        let passed = |flow: &AlertFlow| passes(flow.octets_out) || passes(flow.octets_in);
-        if before.outcome.is_attempt() && !contact.outcome.is_attempt() {
-            alert.severity = higher(alert.severity);
-        }
-        if !passed(&before) && passed(&alert.flow) {
-            alert.severity = higher(alert.severity);
-        }
+        alert.severity = reassess(alert, lowered);
+        alert.attack = techniques(alert).into_iter().map(str::to_owned).collect();
         alert.event = AlertEvent::Updated;
         self.revise(record, Counter::AlertsUpdated);
+        self.keep_open(id, contact);
         Ok(())
     }
 
@@ -369,14 +297,24 @@ impl Judge {
     pub(super) fn withdraw(&mut self, late: &Late, candidates: Vec<Candidate>) -> Result<(), LedgerError> {
         let Late { id, contact, who } = late;
         let until = contact.first.plus(LATE_ANSWER);
-        self.open.forget_late(*id, contact.responder.ip);
         let Some(mut record) = self.alert_record(*id)? else {
             return Ok(());
         };
         let meaning = self.meaning(contact, *who, candidates, until)?;
-        let Meaning::Named { destination, .. } = &meaning else {
+        let Meaning::Named {
+            destination,
+            is_untrusted,
+            ..
+        } = &meaning
+        else {
             return Ok(());
         };
+        let new = self.named_novelty(contact, *who, &meaning)?;
+        if *is_untrusted && new.is_none() {
+            // Judged by both keys (rule N4): a known domain from a server that nobody vouches for explains nothing away.
+            return Ok(());
+        }
+        self.open.forget_late(*id, contact.responder.ip);
         record.state = AlertState::Withdrawn;
         record.alert.event = AlertEvent::Withdrawn;
         record.alert.evidence = meaning.evidence(contact.first);
@@ -385,7 +323,7 @@ impl Judge {
         record.alert.destination.tenant = destination.tenant.clone();
         record.alert.destination.name = record.alert.evidence.as_ref().map(|evidence| evidence.name.clone());
         self.revise(record, Counter::AlertsWithdrawn);
-        let new = self.named_novelty(contact, *who, &meaning)?;
+        self.open.end_flow(*id);
         let mut raised = None;
         if let Some(new) = &new {
             let fresh = self.alert_id(new.kind, *who, &new.text, contact.first);
@@ -393,114 +331,6 @@ impl Judge {
             raised = Some(fresh);
         }
         self.record_late(contact, *who, &meaning, new.as_ref(), raised)
-    }
-
-    /// Puts out the alerts of bursts that are over (rule A5).
-    pub(super) fn end_bursts(&mut self, now: Timestamp) -> Result<(), LedgerError> {
-        for burst in self.budget.ended(now) {
-            let alert = self.burst_alert(&burst);
-            if self.alert_record(alert.id)?.is_none() {
-                self.out.counters.count(Counter::AlertsRaised);
-                self.put_out(AlertRecord {
-                    state: AlertState::Raised,
-                    alert,
-                    considered: Vec::new(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn burst_alert(&mut self, burst: &crate::alerting::EndedBurst) -> Alert {
-        use crate::alerting::BurstScope;
-        let (scope, id, segment, domain) = match burst.scope {
-            BurstScope::Workload(id) => {
-                let key = self
-                    .registry
-                    .record(id)
-                    .map(|record| record.key.to_string())
-                    .unwrap_or_default();
-                let segment = self
-                    .registry
-                    .record(id)
-                    .map_or_else(|| Arc::from("-"), |record| record.segment.clone());
-                (format!("workload {key}"), Some(id), segment, None)
-            }
-            BurstScope::Destination(hash) => {
-                let name = self.burst_names.get(&hash).cloned().unwrap_or_default();
-                (format!("destination {name}"), None, Arc::from("-"), Some(name))
-            }
-        };
-        let record = id.and_then(|id| self.registry.record(id));
-        let name = match record.map(|record| &record.key) {
-            Some(crate::model::WorkloadKey::Named(name)) => name.to_string(),
-            Some(crate::model::WorkloadKey::Address(_, address)) => address.to_string(),
-            None => "several".to_owned(),
-        };
-        let address = match record.map(|record| &record.key) {
-            Some(crate::model::WorkloadKey::Address(_, address)) => Some(*address),
-            _ => None,
-        };
-        let ip = domain.as_ref().and_then(|text| text.parse::<std::net::IpAddr>().ok());
-        let ts = Timestamp(burst.minute.saturating_mul(60 * crate::model::SECOND));
-        let destination = AlertDestination {
-            domain: domain.filter(|_| ip.is_none()).map(Arc::from),
-            tenant: None,
-            name: None,
-            ip: ip.map(Address::from),
-            port: None,
-            transport: None,
-        };
-        let mut alert = Alert {
-            id: burst_id(&scope, burst.minute),
-            revision: 1,
-            kind: AlertKind::Burst,
-            title: AlertKind::Burst.title().to_owned(),
-            event: AlertEvent::Raised,
-            ts,
-            at: self.out.batch.at,
-            severity: Severity::High,
-            confidence: crate::alerting::FULL,
-            novelty: Reach::Workload,
-            prevalence: 0,
-            workload: AlertWorkload {
-                name,
-                address,
-                group: record.and_then(|record| record.group.clone()),
-                owner: None,
-                segment,
-                since: record.map(|record| record.since),
-            },
-            links: links(&destination),
-            destination,
-            evidence: None,
-            unexplained: None,
-            other_names: Vec::new(),
-            claimed_name: None,
-            flow: AlertFlow {
-                start: crate::model::FlowStart::Syn,
-                outcome: crate::model::Outcome::Established,
-                octets_out: 0,
-                octets_in: 0,
-                duration: 0.0,
-                end: None,
-                community_id: None,
-            },
-            baseline: AlertBaseline {
-                window_days: u32::try_from(self.policy.baseline.window.whole_days()).unwrap_or(u32::MAX),
-                first_contact: None,
-                last_contact: None,
-                workload_since: record.map(|record| record.since),
-                destinations: 0,
-            },
-            observation: Observation::default(),
-            attack: vec!["T1568".to_owned()],
-            replaces: None,
-            count: Some(burst.count),
-            summary: String::new(),
-        };
-        alert.summary = summary(&alert);
-        alert
     }
 
     /// Records what a late answer showed: the address pair stands already, the name's pairs do not.
@@ -512,11 +342,23 @@ impl Judge {
         new: Option<&NewThing>,
         alert: Option<AlertId>,
     ) -> Result<(), LedgerError> {
+        if contact.outcome.is_attempt() {
+            // Recorded as an attempt only (rule B3).
+            let place = match new {
+                Some(new) => Some(self.record_attempt(contact, who, meaning, new, Verdict::Attempt, alert)?),
+                None => None,
+            };
+            if let Some(judged) = self.contacts.judged.get_mut(&contact.flow) {
+                judged.places.extend(place);
+                judged.sequel = Sequel::Attempt(alert);
+            }
+            return Ok(());
+        }
         let verdict = if alert.is_some() { Verdict::New } else { Verdict::Known };
         let places = self.record_names(contact, who, meaning, new, verdict, alert)?;
         if let Some(judged) = self.contacts.judged.get_mut(&contact.flow) {
             judged.places.extend(places);
-            judged.sequel = alert.map_or(super::contacts::Sequel::Nothing, super::contacts::Sequel::Alert);
+            judged.sequel = alert.map_or(Sequel::Nothing, Sequel::Alert);
         }
         Ok(())
     }
@@ -539,14 +381,5 @@ fn other_names(meaning: &Meaning, at: Timestamp) -> Vec<OtherName> {
             });
             others.take(16).collect()
         }
-    }
-}
-
-const fn higher(severity: Severity) -> Severity {
-    match severity {
-        Severity::Info => Severity::Low,
-        Severity::Low => Severity::Medium,
-        Severity::Medium => Severity::High,
-        Severity::High | Severity::Critical => Severity::Critical,
     }
 }

@@ -36,9 +36,59 @@ pub(super) struct Contact {
     pub holds_dns: bool,
     /// Whether the ledger keeps the contact among those that wait.
     pub is_kept: bool,
+    /// What an earlier run saw of the same flow.
+    pub earlier: Option<Earlier>,
+}
+
+/// What an earlier run saw of a flow that goes on after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Earlier {
+    pub start: FlowStart,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub outcome: Outcome,
+    pub octets_out: u64,
+    pub octets_in: u64,
+    pub holds_dns: bool,
+}
+
+impl Earlier {
+    /// Returns what is left of a contact for the run that sees its flow go on.
+    pub const fn of(contact: &Contact) -> Self {
+        Self {
+            start: contact.start,
+            first: contact.first,
+            last: contact.last,
+            outcome: contact.outcome,
+            octets_out: contact.octets_out,
+            octets_in: contact.octets_in,
+            holds_dns: contact.holds_dns,
+        }
+    }
 }
 
 impl Contact {
+    /// Returns the contact that a flow is if `side` opened it, with what an earlier run saw of it added up.
+    pub fn of(update: &FlowUpdate, side: Side, start: FlowStart, earlier: Option<Earlier>) -> Self {
+        let mut contact = Self::new(update, side, start);
+        if let Some(earlier) = earlier {
+            let is_no_further = contact.outcome.is_attempt() || contact.outcome == Outcome::Unanswered;
+            contact.start = earlier.start;
+            contact.first = earlier.first;
+            contact.outcome = if is_no_further && !earlier.outcome.is_attempt() {
+                earlier.outcome
+            } else {
+                contact.outcome
+            };
+            contact.octets_out = contact.octets_out.saturating_add(earlier.octets_out);
+            contact.octets_in = contact.octets_in.saturating_add(earlier.octets_in);
+            contact.holds_dns |= earlier.holds_dns;
+            contact.has_spoken = true;
+            contact.earlier = Some(earlier);
+        }
+        contact
+    }
+
     /// Returns the contact that a flow is if `side` opened it.
     pub fn new(update: &FlowUpdate, side: Side, start: FlowStart) -> Self {
         let (own, others) = (update.sides.of(side), update.sides.of(side.other()));
@@ -61,13 +111,8 @@ impl Contact {
             has_spoken: own.shown.has(Shown::SPOKE),
             holds_dns: own.shown.has(Shown::DNS),
             is_kept: false,
+            earlier: None,
         }
-    }
-
-    /// Says whether its originator has shown that it is one: in the middle of a flow it has to have sent something (rule
-    /// F3).
-    pub fn is_spoken_for(&self) -> bool {
-        self.start != FlowStart::Midstream || self.has_spoken
     }
 
     /// Returns the contact as the ledger keeps it.
@@ -111,6 +156,7 @@ impl Contact {
             has_spoken: true,
             holds_dns: pending.holds_dns,
             is_kept: true,
+            earlier: None,
         }
     }
 }
@@ -124,6 +170,7 @@ pub(super) struct Judged {
     pub last: Timestamp,
     pub octets_out: u64,
     pub octets_in: u64,
+    pub earlier: Option<Earlier>,
     pub sequel: Sequel,
 }
 
@@ -135,7 +182,18 @@ pub(super) enum Sequel {
     /// Updates of this alert.
     Alert(AlertId),
     /// It was an attempt; if it gets through it is recorded then, and its alert updated (rule B3).
-    Attempt(Box<Contact>, Option<AlertId>),
+    Attempt(Option<AlertId>),
+}
+
+impl Sequel {
+    /// Returns the alert that may be updated.
+    pub const fn alert(&self) -> Option<AlertId> {
+        match self {
+            Self::Nothing => None,
+            Self::Alert(id) => Some(*id),
+            Self::Attempt(id) => *id,
+        }
+    }
 }
 
 /// Contacts that wait and contacts that are open.
@@ -161,6 +219,13 @@ impl Contacts {
     pub fn side_of(&self, flow: Arrival) -> Option<(Side, FlowStart)> {
         let judged = self.judged.get(&flow).map(|judged| (judged.side, judged.start));
         judged.or_else(|| self.waiting.get(&flow).map(|contact| (contact.side, contact.start)))
+    }
+
+    /// Gives the contacts of a segment another one: the decoder numbered it.
+    pub fn rename(&mut self, from: Segment, to: Segment) {
+        for contact in self.waiting.values_mut().filter(|contact| contact.segment == from) {
+            contact.segment = to;
+        }
     }
 
     /// Forgets a judged contact whose flow ended.
@@ -209,6 +274,12 @@ impl Contacts {
             due.push(flow);
         }
         due
+    }
+
+    /// Returns the contacts to judge early so that at most `limit` wait: those whose time is over first.
+    pub fn surplus(&self, limit: usize) -> Vec<Arrival> {
+        let surplus = self.waiting.len().saturating_sub(limit);
+        self.deadlines.iter().take(surplus).map(|(_, flow)| *flow).collect()
     }
 
     /// Returns every waiting contact's number, in order.

@@ -8,8 +8,8 @@ use crate::alerting::{Admit, BurstScope};
 use crate::baseline::{ContactFacts, PairPlace};
 use crate::destination::Destination;
 use crate::model::{
-    AlertEvidence, AlertId, AlertKind, BaselineMode, ContactDestination, ContactRecord, Counter, LedgerError, Novelty,
-    PairKey, Record, Scope, Span, Timestamp, Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, AlertKind, BaselineMode, ContactDestination, ContactRecord, Counter, Evidence,
+    LedgerError, NameRecord, Novelty, PairKey, Record, Scope, Span, Timestamp, Unexplained, Verdict,
 };
 use crate::names::Candidate;
 
@@ -87,7 +87,7 @@ impl Judge {
         if self.is_resolving(&contact) {
             let meaning = self.meaning(&contact, who, candidates, until)?;
             self.write_contact(&contact, who, &meaning, Verdict::Resolver);
-            // Its flow may be told again; the contact was judged.
+            // Else the next that is heard of its flow would be judged again.
             self.follow(&contact, SmallVec::new(), Sequel::Nothing);
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Judge {
         if let Meaning::Named { candidates, .. } = &meaning
             && let Some(first) = candidates.first()
         {
-            self.renewals.renew(first.segment, &first.evidence, contact.first);
+            self.renew(contact.responder.ip, first, contact.first);
         }
         let new = self.novelty(&contact, who, &meaning)?;
         if contact.outcome.is_attempt() {
@@ -107,14 +107,26 @@ impl Judge {
         };
         let places = self.record(&contact, who, &meaning, new.as_ref(), verdict, alert)?;
         self.write_contact(&contact, who, &meaning, verdict);
-        self.follow(
-            &contact,
-            places,
-            alert
-                .filter(|_| verdict == Verdict::New)
-                .map_or(Sequel::Nothing, Sequel::Alert),
-        );
+        // An alert that was stored before is not raised again (rule A2), nor updated by what repeats it.
+        let raised = alert.filter(|id| verdict == Verdict::New && self.open.is_open(*id));
+        self.follow(&contact, places, raised.map_or(Sequel::Nothing, Sequel::Alert));
         Ok(())
+    }
+
+    /// Lets a name that explained a contact live on (rule N3).
+    fn renew(&mut self, address: Address, by: &Candidate, at: Timestamp) {
+        if let Some(until) = self.renewals.renew(by.segment, &by.evidence, at) {
+            let record = NameRecord {
+                segment: by.segment,
+                segment_text: self.text_of(by.segment),
+                address,
+                evidence: Evidence {
+                    expires: until.max(by.evidence.expires),
+                    ..by.evidence.clone()
+                },
+            };
+            self.out.batch.names.push(record);
+        }
     }
 
     /// Judges an attempt: it raises its alert once a window and silences nothing (rule B3).
@@ -128,18 +140,14 @@ impl Judge {
     ) -> Result<(), LedgerError> {
         let Some(new) = new else {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
-            self.follow(
-                &contact,
-                SmallVec::new(),
-                Sequel::Attempt(Box::new(contact.clone()), None),
-            );
+            self.follow(&contact, SmallVec::new(), Sequel::Attempt(None));
             return Ok(());
         };
         let at = contact.first;
         // The same destination got through while this one waited: the two are one (rule B3).
         let retried = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
-        let got_through = retried.is_some_and(|pair| pair.first >= at && pair.first <= until);
-        if got_through || self.gets_through(&contact, who, until) {
+        let is_retried = retried.is_some_and(|pair| pair.first >= at && pair.first <= until);
+        if is_retried || (matches!(new.key, PairKey::Address(_)) && self.is_getting_through(&contact, until)) {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
             return Ok(());
         }
@@ -158,34 +166,46 @@ impl Judge {
                 alert,
             )
         };
-        let place = self
-            .baseline
-            .record(&*self.ledger, who.id, &key, &facts_of(&contact, &meaning))?;
-        if let Some(alert) = alert {
-            self.note_novelty(place, verdict, alert)?;
-        }
+        let place = self.record_attempt(&contact, who, &meaning, &new, verdict, alert)?;
         self.write_contact(&contact, who, &meaning, verdict);
-        let raised = alert.filter(|_| verdict == Verdict::Attempt);
+        let raised = alert.filter(|id| verdict == Verdict::Attempt && self.open.is_open(*id));
         let mut places = SmallVec::new();
         places.push(place);
-        self.follow(&contact, places, Sequel::Attempt(Box::new(contact.clone()), raised));
+        self.follow(&contact, places, Sequel::Attempt(raised));
         Ok(())
     }
 
-    /// Says whether a contact of the same workload with the same address, begun by `until`, got through and only waits for
-    /// its name (rule B3).
-    fn gets_through(&mut self, attempt: &Contact, who: Who, until: Timestamp) -> bool {
-        let waiting: SmallVec<[Contact; 2]> = self
-            .contacts
-            .waiting_for(attempt.responder.ip)
-            .iter()
-            .filter_map(|flow| self.contacts.waiting(*flow))
-            .filter(|other| !other.outcome.is_attempt() && other.is_spoken_for())
-            .filter(|other| other.segment == attempt.segment || who.rule.is_some())
-            .filter(|other| other.first >= attempt.first && other.first <= until)
-            .cloned()
-            .collect();
-        waiting.iter().any(|other| self.who(other).id == who.id)
+    /// Records an attempt at a destination that is new.
+    pub(super) fn record_attempt(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+        new: &NewThing,
+        verdict: Verdict,
+        alert: Option<AlertId>,
+    ) -> Result<PairPlace, LedgerError> {
+        let key = new.key.attempted();
+        let facts = facts_of(contact, meaning);
+        let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
+        if let Some(alert) = alert {
+            self.note_novelty(place, verdict, alert)?;
+        }
+        Ok(place)
+    }
+
+    /// Says whether a contact of the same host with the same address got through within settle and waits for its name.
+    fn is_getting_through(&self, attempt: &Contact, until: Timestamp) -> bool {
+        let others = self.contacts.waiting_for(attempt.responder.ip).iter();
+        let mut others = others.filter_map(|flow| self.contacts.waiting(*flow));
+        others.any(|other| {
+            other.segment == attempt.segment
+                && other.originator.ip == attempt.originator.ip
+                && !other.outcome.is_attempt()
+                && other.has_spoken
+                && other.first >= attempt.first
+                && other.first <= until
+        })
     }
 
     /// Keeps what a judged contact's flow may still lead to, unless it has ended.
@@ -202,6 +222,7 @@ impl Judge {
                 last: contact.last,
                 octets_out: contact.octets_out,
                 octets_in: contact.octets_in,
+                earlier: contact.earlier,
                 sequel,
             },
         );
@@ -245,7 +266,8 @@ impl Judge {
                 if other.domain != destination.domain && !self.is_known_domain(who, &other, at)? {
                     destination = other;
                     has_several = true;
-                    candidates.swap(0, n);
+                    let judged = candidates.remove(n);
+                    candidates.insert(0, judged);
                     break;
                 }
             }
@@ -263,8 +285,7 @@ impl Judge {
     }
 
     fn is_known_domain(&mut self, who: Who, destination: &Destination, at: Timestamp) -> Result<bool, LedgerError> {
-        let key = PairKey::Domain(destination.domain.clone());
-        self.baseline.is_known(&*self.ledger, who.id, &key, at)
+        self.is_known(who, &PairKey::Domain(destination.domain.clone()), at)
     }
 
     /// Says whether evidence came from an external server that nobody vouches for (rule N4).
@@ -288,7 +309,12 @@ impl Judge {
     }
 
     /// Says what is new about a contact, if anything is (rules B2, D3, N4).
-    fn novelty(&mut self, contact: &Contact, who: Who, meaning: &Meaning) -> Result<Option<NewThing>, LedgerError> {
+    pub(super) fn novelty(
+        &mut self,
+        contact: &Contact,
+        who: Who,
+        meaning: &Meaning,
+    ) -> Result<Option<NewThing>, LedgerError> {
         let at = contact.first;
         let address = NewThing {
             kind: AlertKind::NewExternalIp,

@@ -7,12 +7,13 @@ use crate::model::{
     Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, FlowEnd, FlowStart, LedgerError, NameRecord,
     ResolverState, Segment, Span, Timestamp, Verdict,
 };
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
+use super::super::clock::EPOCH;
 use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
-use super::alerts::LATE_ANSWER;
 use super::contacts::{Contact, Sequel};
 use super::facts::Host;
+use super::open::LATE_ANSWER;
 use super::originator::originator;
 use super::registry::Learnt;
 use super::{Judge, Outcome};
@@ -23,6 +24,8 @@ const SWEEP: Span = Span::minutes(10);
 const OUTSIDE_SHARE: u64 = 100;
 /// Fewer flows of a segment say nothing.
 const OUTSIDE_LEAST: u64 = 1000;
+/// Segments beyond this many are not looked at for missing prefixes: their numbers come from the network.
+const OUTSIDE_SEGMENTS: usize = 1 << 14;
 /// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
 const ENCRYPTED_DNS_PORT: u16 = 853;
 
@@ -46,7 +49,7 @@ enum Patience {
 
 /// A contact that may be judged in this epoch.
 #[derive(Debug)]
-enum Due {
+pub(super) enum Due {
     /// It began in this epoch.
     Fresh(Box<Contact>),
     /// It waits.
@@ -78,6 +81,7 @@ impl Judge {
         self.take_facts(&mut all, mark.now);
         let answered = self.take_answers(all.answers, all.answered, all.save);
         let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
+        self.is_last = is_last;
         all.candidates.sort_unstable_by_key(|update| update.flow);
         let mut due = Vec::new();
         for update in &all.candidates {
@@ -106,6 +110,9 @@ impl Judge {
         for flow in over {
             self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
+        for flow in self.contacts.surplus(self.limits.open) {
+            self.reconsider(flow, mark.now, Patience::IsOver)?;
+        }
         // After a silence an address may be raised at the same mark at which its late answer stands.
         self.withdraw_explained(&answered)?;
         let ended = all
@@ -120,7 +127,9 @@ impl Judge {
         for update in ended {
             self.contacts.forget(update.flow);
         }
-        self.end_bursts(if is_last { Timestamp(i64::MAX) } else { mark.now })?;
+        // Contacts of a minute are judged up to settle after it.
+        let bursts_until = mark.now.minus(self.settle()).minus(EPOCH);
+        self.end_bursts(if is_last { Timestamp(i64::MAX) } else { bursts_until })?;
         self.tell_learnt(mark.now);
         self.sweep(mark.now);
         if let Ending::Stretch(by) = mark.ending {
@@ -141,9 +150,7 @@ impl Judge {
         }
         for (segment, detail) in &decoded.segments {
             self.texts.add(*segment, detail);
-            for record in self.parked.remove(&self.texts.text(*segment)).unwrap_or_default() {
-                self.names.write(*segment, record.address, record.evidence);
-            }
+            self.number(*segment);
         }
         let lost = decoded.counters.get(Counter::KernelDrops) + decoded.counters.get(Counter::QueueDrops);
         self.loss.add(mark.now, decoded.counters.get(Counter::Frames), lost);
@@ -188,12 +195,17 @@ impl Judge {
 
     fn count_outside(&mut self, all: &mut Report, now: Timestamp) {
         for (segment, opened, outside) in all.opened.drain(..) {
+            if self.outside.len() >= OUTSIDE_SEGMENTS && !self.outside.contains_key(&segment) {
+                continue;
+            }
             let counts = self.outside.entry(segment).or_default();
             counts.opened += opened;
             counts.outside += outside;
         }
         for (segment, one, other) in all.outside.drain(..) {
-            let counts = self.outside.entry(segment).or_default();
+            let Some(counts) = self.outside.get_mut(&segment) else {
+                continue;
+            };
             for address in [one, other] {
                 let length = if address.as_v4().is_some() { 16 } else { 48 };
                 if let Ok(prefix) = ipnet::IpNet::new(address.ip(), length)
@@ -249,6 +261,9 @@ impl Judge {
                 Matter::Unmatched => AnswerUse::Unsolicited,
             };
             self.write_answer(&answer, answer_use);
+            if answer_use == AnswerUse::Evidence {
+                self.facts.note_client((answer.segment, answer.evidence.client));
+            }
             if answer.matter != Matter::Unmatched {
                 continue;
             }
@@ -299,8 +314,7 @@ impl Judge {
             return self.go_on(update);
         }
         if let Some(waiting) = self.contacts.waiting(update.flow) {
-            let (side, start) = (waiting.side, waiting.start);
-            let contact = Contact::new(update, side, start);
+            let contact = Contact::of(update, waiting.side, waiting.start, waiting.earlier);
             if let Some(waiting) = self.contacts.waiting_mut(update.flow) {
                 let is_kept = waiting.is_kept;
                 *waiting = Contact { is_kept, ..contact };
@@ -321,6 +335,9 @@ impl Judge {
             return Ok(());
         }
         self.facts.source_seen(contact.source, contact.first);
+        if self.reattach(update, side, start, due)? {
+            return Ok(());
+        }
         if contact.responder.port == ENCRYPTED_DNS_PORT {
             self.facts
                 .note_encrypted((contact.segment, contact.originator.ip), contact.first);
@@ -331,12 +348,12 @@ impl Judge {
     }
 
     /// Takes what is new of a judged contact's flow.
-    fn go_on(&mut self, update: &FlowUpdate) -> Result<(), LedgerError> {
+    pub(super) fn go_on(&mut self, update: &FlowUpdate) -> Result<(), LedgerError> {
         let Some(judged) = self.contacts.judged.get_mut(&update.flow) else {
             return Ok(());
         };
-        let side = judged.side;
-        let (out, back) = (update.sides.of(side).octets, update.sides.of(side.other()).octets);
+        let contact = Contact::of(update, judged.side, judged.start, judged.earlier);
+        let (out, back) = (contact.octets_out, contact.octets_in);
         let more = (
             out.saturating_sub(judged.octets_out),
             back.saturating_sub(judged.octets_in),
@@ -353,21 +370,32 @@ impl Judge {
                     .extend(&*self.ledger, place, update.last, more.0, more.1)?;
             }
         }
+        let alert = sequel.alert();
+        if let Some(id) = alert {
+            self.open.refresh(id, &contact);
+        }
         match sequel {
             Sequel::Nothing => {}
             Sequel::Alert(id) => {
                 if has_passed || update.end.is_some() {
-                    self.update_alert(id, &Contact::new(update, side, FlowStart::Midstream))?;
+                    self.update_alert(id, &contact)?;
                 }
             }
-            Sequel::Attempt(contact, alert) => {
-                if !update.outcome(side).is_attempt() {
-                    self.get_through(Contact::new(update, side, contact.start), alert)?;
+            Sequel::Attempt(alert) => {
+                if !contact.outcome.is_attempt() {
+                    self.get_through(contact.clone(), alert)?;
                 } else if let Some(id) = alert
                     && update.end.is_some()
                 {
-                    self.update_alert(id, &Contact::new(update, side, contact.start))?;
+                    self.update_alert(id, &contact)?;
                 }
+            }
+        }
+        if let Some(id) = alert {
+            if update.end.is_some() {
+                self.open.end_flow(id);
+            } else if self.is_last {
+                self.keep_open(id, &contact);
             }
         }
         Ok(())
@@ -383,7 +411,9 @@ impl Judge {
             return self.judge(contact, who, candidates, until);
         };
         let meaning = self.meaning(&contact, who, candidates, until)?;
-        let places = self.record(&contact, who, &meaning, None, Verdict::Known, None)?;
+        // The pair of what is new names the alert that told of the attempt.
+        let new = self.novelty(&contact, who, &meaning)?;
+        let places = self.record(&contact, who, &meaning, new.as_ref(), Verdict::New, Some(id))?;
         self.update_alert(id, &contact)?;
         self.follow(&contact, places, Sequel::Alert(id));
         Ok(())
@@ -401,8 +431,8 @@ impl Judge {
     fn consider(&mut self, contact: Contact, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
         let until = contact.first.plus(self.settle());
         let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
-        if !contact.is_spoken_for() {
-            // Backscatter is no contact (rule F3).
+        if contact.start == FlowStart::Midstream && !contact.has_spoken {
+            // Backscatter is no contact (rules F2, F3).
             let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
             if !is_one_way {
                 if is_over && contact.end.is_some() {
@@ -476,19 +506,24 @@ impl Judge {
 
     /// Drops what is too old, now and again, and what is too much.
     fn sweep(&mut self, now: Timestamp) {
-        let evicted = self.names.take_evicted() + self.names.evict(self.limits.names) as u64;
+        let evicted = (self.names.bound() + self.names.evict(self.limits.names)) as u64;
         self.out.counters.add(Counter::NamesEvicted, evicted);
         self.open.expire(self.next_sequence, now);
+        self.renewals.evict(self.limits.names);
+        self.facts.bound();
+        if self.last_expiry.is_none() {
+            self.expire_left(now);
+        }
         let last = *self.last_expiry.get_or_insert(now);
         if now.since(last) < SWEEP {
             return;
         }
         self.last_expiry = Some(now);
+        self.expire_left(now);
         self.out
             .counters
             .add(Counter::NamesExpired, self.names.expire(now) as u64);
         self.renewals.expire(now);
-        self.renewals.evict(self.limits.names);
         self.facts.expire(now);
     }
 
@@ -498,6 +533,7 @@ impl Judge {
         self.renewals.shift(by);
         self.facts.shift(by);
         self.open.clear_late();
+        self.drop_left();
         self.contacts.judged.clear();
         self.last_expiry = None;
         let text = format!(
@@ -510,13 +546,20 @@ impl Judge {
     /// Completes the batch and begins the next.
     fn end(&mut self, now: Timestamp) -> Outcome {
         let batch = &mut self.out.batch;
-        // A contact may begin and cease to wait within one epoch.
-        let judged: HashSet<Arrival> = batch.judged.iter().copied().collect();
-        batch.pending.retain(|pending| !judged.contains(&pending.arrival));
+        // A contact may begin and cease to wait within one epoch. `judged` does not tell: an earlier run may have given
+        // the same number.
+        let contacts = &self.contacts;
+        batch
+            .pending
+            .retain(|pending| contacts.waiting(pending.arrival).is_some());
+        batch.closed.extend(self.open.take_closed());
+        batch.closed.sort_unstable();
+        let closed = &batch.closed;
+        batch.opened.retain(|open| closed.binary_search(&open.id).is_err());
         batch.pairs = self.baseline.take_journal();
         batch.holders = self.baseline.take_indexed();
         batch.workloads = self.registry.take_changed();
-        let folded = self.baseline.fold();
+        let folded = self.baseline.fold(self.limits.pairs);
         batch.pages = folded.pages;
         batch.folded_through = folded.through;
         self.baseline.trim(self.limits.pairs);

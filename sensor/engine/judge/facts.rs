@@ -60,7 +60,9 @@ pub(super) struct Facts {
     clients: HashMap<Host, HashMap<Address, Timestamp>, foldhash::quality::RandomState>,
     servers: HashMap<Host, HashMap<Address, Timestamp>, foldhash::quality::RandomState>,
     resolvers: BTreeSet<Host>,
-    iterators: HashMap<Host, Timestamp>,
+    /// Addresses that the settings name as resolvers, wherever they are.
+    configured: HashSet<Address>,
+    iterators: HashMap<Host, Timestamp, foldhash::quality::RandomState>,
     truncated: HashMap<Host, Timestamp, foldhash::quality::RandomState>,
     encrypted: HashMap<Host, Timestamp, foldhash::quality::RandomState>,
     lost: Option<Timestamp>,
@@ -116,6 +118,10 @@ impl Facts {
             is_recursive,
         } = answered;
         raise(self.answered.entry((segment, client, server)).or_insert(at), at);
+        self.note_client((segment, client));
+        if self.configured.contains(&server) {
+            return None;
+        }
         if is_internal(server) && is_internal(client) && server != client {
             let host = (segment, server);
             if self.resolvers.contains(&host) {
@@ -154,7 +160,26 @@ impl Facts {
         })
     }
 
-    /// Takes a resolver that the ledger or the settings name.
+    /// Takes the addresses that the settings name as resolvers.
+    pub fn configure(&mut self, addresses: &[Address]) {
+        self.configured.extend(addresses);
+    }
+
+    /// Notes that a host was given an answer: if the settings name its address, it is a resolver in this segment.
+    pub fn note_client(&mut self, host: Host) {
+        if self.configured.contains(&host.1) {
+            self.resolvers.insert(host);
+        }
+    }
+
+    /// Gives the resolvers of a segment another one: the decoder numbered it.
+    pub fn rename(&mut self, from: Segment, to: Segment) {
+        let moved = self.resolvers.extract_if(.., |host| host.0 == from);
+        let moved: Vec<Host> = moved.map(|(_, address)| (to, address)).collect();
+        self.resolvers.extend(moved);
+    }
+
+    /// Takes a resolver that the ledger names.
     pub fn add_resolver(&mut self, host: Host) {
         self.resolvers.insert(host);
     }
@@ -166,7 +191,7 @@ impl Facts {
 
     /// Says whether a host is a resolver in the first two forms of rule S3, `segment` aside.
     pub fn is_resolver(&self, host: Host) -> bool {
-        self.resolvers.contains(&host)
+        self.resolvers.contains(&host) || self.configured.contains(&host.1)
     }
 
     /// Says whether a host asks name servers itself (the third form of rule S3).
@@ -244,7 +269,7 @@ impl Facts {
         self.lost.is_some_and(|lost| at.since(lost) <= LOSS_LIFE)
     }
 
-    /// Drops what is too old to matter, and the oldest beyond the limit.
+    /// Drops what is too old to matter.
     pub fn expire(&mut self, now: Timestamp) {
         let is_fresh = |seen: &Timestamp| now.since(*seen) <= DAY;
         self.listening.retain(|_, seen| is_fresh(&seen.last));
@@ -256,10 +281,20 @@ impl Facts {
         self.clients.retain(|_, clients| clients.values().any(is_fresh));
         self.servers
             .retain(|_, servers| servers.values().any(|seen| now.since(*seen) <= ITERATOR_WINDOW));
-        bound(&mut self.listening, self.limit, |seen| seen.last);
-        bound(&mut self.answered, self.limit, |seen| *seen);
-        bound(&mut self.truncated, self.limit, |seen| *seen);
-        bound(&mut self.encrypted, self.limit, |seen| *seen);
+    }
+
+    /// Drops the oldest of what is too much; to be called each epoch, so that nothing grows between two sweeps.
+    pub fn bound(&mut self) {
+        let limit = self.limit;
+        bound(&mut self.listening, limit, |seen| seen.last);
+        bound(&mut self.answered, limit, |seen| *seen);
+        bound(&mut self.truncated, limit, |seen| *seen);
+        bound(&mut self.encrypted, limit, |seen| *seen);
+        bound(&mut self.iterators, limit, |seen| *seen);
+        bound(&mut self.macs, limit, |facts| facts.seen);
+        let latest = |seen: &HashMap<Address, Timestamp>| seen.values().max().copied().unwrap_or(Timestamp::MIN);
+        bound(&mut self.clients, limit, latest);
+        bound(&mut self.servers, limit, latest);
     }
 
     /// Moves every time by `span` (rule T1).

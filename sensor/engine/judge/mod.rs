@@ -1,18 +1,24 @@
-//! The judge: the one stage that decides, in order (DESIGN.md section 3).
+//! The judge: the one stage that decides, in order (ARCHITECTURE.md).
 //!
 //! It takes an epoch's reports at once: first the facts of all partitions, then answers that need a decision, then
 //! contacts in the order of their arrival. It writes nothing; each epoch gives one batch for the ledger.
 
 mod alerts;
+mod bursts;
 mod contacts;
 mod decide;
 mod epoch;
 mod facts;
 mod loss;
 mod naming;
+mod open;
 mod originator;
 mod records;
 mod registry;
+mod resume;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -23,8 +29,8 @@ use crate::baseline::Baseline;
 use crate::destination::{Aggregation, Destination};
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, AlertKind, Arrival, Batch, Counters, Event, JudgeState, Ledger, LedgerError, NameRecord, Policy,
-    Record, ResolverState, Segment, Span, Timestamp, WorkloadKey,
+    Address, AlertId, AlertKind, Batch, Counters, Event, JudgeState, Ledger, LedgerError, Policy, Record,
+    ResolverState, Segment, Span, Timestamp, WorkloadKey,
 };
 use crate::names::{Names, Renewals};
 
@@ -36,8 +42,8 @@ use facts::Facts;
 use loss::Loss;
 use registry::{Registry, Who};
 
-/// Numbers of contacts that an earlier run left begin here, out of the way of any frame's.
-const RESUMED: u64 = 1 << 63;
+/// How many names' destinations are remembered; all are forgotten when it is more, and worked out again.
+const DESTINATIONS: usize = 1 << 16;
 
 /// What the judge is made with.
 pub struct Setup {
@@ -103,18 +109,19 @@ pub struct Judge {
     loss: Loss,
     registry: Registry,
     contacts: Contacts,
-    open: alerts::Open,
+    open: open::Open,
     budget: Budget,
     burst_names: HashMap<u64, String>,
     texts: SegmentTexts,
     destinations: HashMap<Arc<str>, Destination, foldhash::quality::RandomState>,
-    /// Evidence of segments that the decoder has not numbered yet, by their text.
-    parked: HashMap<Arc<str>, Vec<NameRecord>>,
+    resumed: resume::Resumed,
     has_saved_names: bool,
     detected: Vec<ResolverState>,
     outside: HashMap<Segment, epoch::Outside, foldhash::quality::RandomState>,
     next_sequence: u64,
     last_expiry: Option<Timestamp>,
+    /// Whether this is the run's last epoch.
+    is_last: bool,
     out: Outcome,
 }
 
@@ -131,7 +138,7 @@ impl Judge {
         baseline.resume(&*setup.ledger, opening.journal, opening.next_sequence)?;
         let mut judge = Self {
             rules: Workloads::new(&policy.workloads),
-            registry: Registry::new(policy.baseline, opening.workloads, &opening.state),
+            registry: Registry::new(policy.baseline, opening.workloads, &opening.state, opening.at),
             network: setup.network,
             aggregation: setup.aggregation,
             limits: setup.limits,
@@ -143,12 +150,13 @@ impl Judge {
             facts: Facts::new(setup.limits.listening),
             loss: Loss::default(),
             contacts: Contacts::default(),
-            open: alerts::Open::default(),
+            open: open::Open::default(),
             budget: Budget::new(),
             burst_names: HashMap::new(),
             texts: SegmentTexts::default(),
             destinations: HashMap::default(),
-            parked: HashMap::new(),
+            resumed: resume::Resumed::default(),
+            is_last: false,
             has_saved_names: false,
             detected: Vec::new(),
             outside: HashMap::default(),
@@ -157,45 +165,8 @@ impl Judge {
             out: Outcome::new(opening.next_sequence, opening.at.unwrap_or_default()),
             policy,
         };
-        judge.resume(opening.state, &opening.pending);
+        judge.resume(opening.state, &opening.pending, &opening.open)?;
         Ok(judge)
-    }
-
-    fn resume(&mut self, state: JudgeState, pending: &[crate::model::PendingContact]) {
-        for address in self.policy.names.resolvers.clone() {
-            // The settings name an address wherever it is; answers it asked for count in every segment (rule N4).
-            self.facts.add_resolver((Segment::NONE, address));
-        }
-        for resolver in state.resolvers {
-            if let Some(segment) = segment_of(&resolver.segment) {
-                self.facts.add_resolver((segment, resolver.address));
-            }
-            self.detected.push(resolver);
-        }
-        for (n, waiting) in pending.iter().enumerate() {
-            let flow = Arrival(RESUMED + n as u64);
-            let segment = segment_of(&waiting.segment).unwrap_or(Segment::NONE);
-            let contact = Contact::from_pending(waiting, flow, segment);
-            self.out.batch.judged.push(waiting.arrival);
-            self.out.batch.pending.push(contact.to_pending(waiting.segment.clone()));
-            let deadline = contact.first.plus(self.policy.names.settle);
-            self.contacts.wait(contact, deadline);
-        }
-    }
-
-    /// Loads the names that were answered before the first frame of the run (rule N3).
-    fn load_names(&mut self, first_frame: Timestamp) -> Result<(), LedgerError> {
-        for mut record in self.ledger.names(first_frame)? {
-            record.evidence.arrival = Arrival(0);
-            self.has_saved_names = true;
-            match segment_of(&record.segment_text) {
-                Some(segment) => {
-                    self.names.write(segment, record.address, record.evidence);
-                }
-                None => self.parked.entry(record.segment_text.clone()).or_default().push(record),
-            }
-        }
-        Ok(())
     }
 
     fn is_internal(&self, address: Address) -> bool {
@@ -212,7 +183,7 @@ impl Judge {
         if let Some(known) = self.destinations.get(name) {
             return known.clone();
         }
-        if self.destinations.len() >= self.limits.names {
+        if self.destinations.len() >= DESTINATIONS {
             self.destinations.clear();
         }
         let destination = self.aggregation.destination(name);
@@ -277,13 +248,4 @@ impl Judge {
     const fn settle(&self) -> Span {
         self.policy.names.settle
     }
-}
-
-/// Returns the segment whose text says all about it.
-fn segment_of(text: &str) -> Option<Segment> {
-    if text == "-" {
-        return Some(Segment::NONE);
-    }
-    let vni = text.strip_prefix("vni=")?.parse().ok()?;
-    Some(Segment::vni(vni)).filter(|segment| segment.detail().is_some_and(|detail| detail.to_string() == text))
 }

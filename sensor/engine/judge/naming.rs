@@ -97,7 +97,7 @@ impl Judge {
             Some(Reason::FromResponder)
         } else if evidence.admission == Admission::Unsolicited {
             Some(Reason::Unsolicited)
-        } else if evidence.first > until || self.renewals.life_of(segment, evidence) < contact.first {
+        } else if evidence.first > until || !self.renewals.is_alive(segment, evidence, contact.first) {
             Some(Reason::Expired)
         } else {
             None

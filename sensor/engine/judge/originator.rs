@@ -37,16 +37,13 @@ pub(super) fn originator(
         Opening::SynAck => Some((other, FlowStart::Midstream)),
         Opening::Datagram => {
             // What the flow itself shows tells nothing here: once it is answered, both its ports seem to listen.
-            let listened = |side: Side| {
-                facts.was_listening(key.segment(), key.transport(), key.endpoint(side), update.first)
-            };
+            let listened =
+                |side: Side| facts.was_listening(key.segment(), key.transport(), key.endpoint(side), update.first);
             // Two ports that both listen, as with NTP between servers: the first to send asks. A port that is known to
             // listen is visited, whatever the classes say.
             let answers = listened(opener) && !listened(other);
-            let answers_from_outside = is_external(opener)
-                && !is_external(other)
-                && class_of(opener) < class_of(other)
-                && !listened(other);
+            let answers_from_outside =
+                is_external(opener) && !is_external(other) && class_of(opener) < class_of(other) && !listened(other);
             if answers || answers_from_outside {
                 Some((other, FlowStart::Midstream))
             } else {

@@ -10,6 +10,9 @@ use crate::model::{
     Address, BaselinePolicy, JudgeState, Segment, SegmentState, Timestamp, WorkloadId, WorkloadKey, WorkloadRecord,
 };
 
+/// How many addresses' workloads are remembered; all are forgotten when it is more, and looked up again.
+const FOUND: usize = 1 << 20;
+
 /// Who the originator of a contact is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Who {
@@ -53,7 +56,12 @@ pub(super) struct Registry {
 
 impl Registry {
     /// Takes over what the ledger holds.
-    pub fn new(policy: BaselinePolicy, workloads: Vec<(WorkloadId, WorkloadRecord)>, state: &JudgeState) -> Self {
+    pub fn new(
+        policy: BaselinePolicy,
+        workloads: Vec<(WorkloadId, WorkloadRecord)>,
+        state: &JudgeState,
+        at: Option<Timestamp>,
+    ) -> Self {
         let mut registry = Self {
             policy,
             ids: HashMap::new(),
@@ -74,6 +82,9 @@ impl Registry {
             registry.add(record);
         }
         registry.changed.clear();
+        // Those that had learnt before the earlier run ended were told by it.
+        let told = at.unwrap_or(Timestamp::MIN);
+        registry.learning.retain(|(until, _)| *until > told);
         registry
     }
 
@@ -105,13 +116,16 @@ impl Registry {
             return (*who, false);
         }
         let identity = rules.identity(text, address);
+        let group = identity
+            .rule
+            .and_then(|rule| rules.rule(rule))
+            .and_then(|rule| rule.group.clone());
         let (id, is_new) = match self.ids.get(&identity.key) {
-            Some(id) => (*id, false),
+            Some(&id) => {
+                self.take_group(id, group);
+                (id, false)
+            }
             None => {
-                let group = identity
-                    .rule
-                    .and_then(|rule| rules.rule(rule))
-                    .and_then(|rule| rule.group.clone());
                 let learns_until = self.learns_until(text, group.as_ref(), at);
                 let record = WorkloadRecord {
                     key: identity.key,
@@ -127,8 +141,27 @@ impl Registry {
             id,
             rule: identity.rule,
         };
+        if self.found.len() >= FOUND {
+            self.found.clear();
+        }
         self.found.insert((segment, address), who);
         (who, is_new)
+    }
+
+    /// Takes over the group that the settings give a workload now.
+    fn take_group(&mut self, id: WorkloadId, group: Option<Arc<str>>) {
+        let Some(record) = self.records.get_mut(id.0 as usize) else {
+            return;
+        };
+        if record.group == group {
+            return;
+        }
+        if let Some(group) = &group {
+            let learnt = self.groups.entry(group.clone()).or_insert(record.learns_until);
+            *learnt = record.learns_until.min(*learnt);
+        }
+        record.group = group;
+        self.changed.insert(id);
     }
 
     fn learns_until(&mut self, text: &Arc<str>, group: Option<&Arc<str>>, at: Timestamp) -> Timestamp {

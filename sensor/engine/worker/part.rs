@@ -13,6 +13,9 @@ use super::{Records, Shared, WorkerSetup, count_flow, end_flows, join};
 
 /// A fact is told again after this long, so that what the judge remembers for a day stays fresh.
 const TOLD_FOR: Span = Span::hours(1);
+/// Who answers a host that asks name servers itself is told this often: five servers within ten minutes make it a
+/// resolver (rule S3).
+const ITERATOR_TOLD_FOR: Span = Span::minutes(1);
 /// How many facts a partition remembers to have told; all are forgotten when it is more, and told again.
 const TOLD_LIMIT: usize = 1 << 14;
 
@@ -117,10 +120,14 @@ impl Part {
         }
     }
 
-    /// Tells a fact, unless it was told within the last hour.
+    /// Tells a fact, unless it was told a short while ago.
     pub fn tell(&mut self, fact: Fact, packet: &Packet, shared: &mut Shared) {
+        let told_for = match fact {
+            Fact::Answered(answered) if !answered.is_recursive => ITERATOR_TOLD_FOR,
+            _ => TOLD_FOR,
+        };
         if let Some(told) = self.told.get_mut(&fact) {
-            if packet.time.since(*told) < TOLD_FOR {
+            if packet.time.since(*told) < told_for {
                 return;
             }
             *told = packet.time;

@@ -216,7 +216,7 @@ impl Name {
 }
 
 /// Which octets stand for themselves: printable ASCII but the dot and the backslash.
-/// Its indices are checked when it is compiled.
+#[expect(clippy::indexing_slicing, reason = "its indices are checked when it is compiled")]
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut octet = b'!';

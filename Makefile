@@ -1,0 +1,62 @@
+# Everything builds with --release into one target folder: RocksDB is compiled once for each profile, and takes minutes.
+
+CARGO ?= cargo
+# Where cargo puts the programs, whatever says so: CARGO_TARGET_DIR, a cargo configuration, or nothing.
+BIN = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+
+# How long the long forms are.
+CASES ?= 100000
+KILLS ?= 200
+ROUNDS ?= 200
+CAPTURES ?= captures/day-one.pcap captures/day-two.pcap captures/ipv6.pcap captures/refused.pcap
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test fmt lint docs-check fuzz crash soak scale bench live
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## install what the build needs (Debian; asks for sudo if not root)
+	@scripts/setup.sh
+
+build: setup ## build both programs; the first build compiles RocksDB and takes about 12 minutes on two cores
+	@[ -x "$(BIN)/sensor" ] || echo "building; the first build compiles RocksDB and takes about 12 minutes on two cores" >&2
+	@$(CARGO) build --release --locked
+
+demo: build ## learn a recorded day, replay the next one, and see what was new
+	@scripts/demo.sh "$(BIN)"
+
+test: ## format, lints, documentation and all tests: what a change has to pass
+	@scripts/setup.sh --tests
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps
+	$(CARGO) test --release --locked --lib --test all
+
+fmt: ## format the sources
+	$(CARGO) fmt
+
+lint: setup ## clippy, warnings refused
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+
+docs-check: setup ## build the documentation, warnings refused
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps
+
+fuzz: setup ## property tests with many cases each (CASES=100000)
+	PROPTEST_CASES=$(CASES) $(CARGO) test --release --locked --lib
+
+crash: setup ## kill a process that commits, and look at its ledger, again and again (KILLS=200)
+	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --lib store::crash
+
+soak: build ## replay captures onto one ledger, a day further each time; alerts, memory and size are held (ROUNDS=200 CAPTURES=…)
+	@scripts/soak.sh "$(BIN)/replay" $(ROUNDS) $(CAPTURES)
+
+scale: setup ## what a million pairs and a hundred thousand workloads cost
+	$(CARGO) test --release --locked --lib store::measure -- --ignored --nocapture --test-threads=1
+
+bench: setup ## measure the stages and whole replays
+	$(CARGO) bench --locked --profile release
+
+live: build ## a lab of network namespaces: live has to raise what replay raises (root)
+	@scripts/setup.sh --tests
+	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/live.sh

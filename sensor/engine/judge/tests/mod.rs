@@ -1,0 +1,8 @@
+//! The judge over crafted frames: a bug that was fixed leaves its test here.
+
+mod lab;
+
+mod attempts;
+mod contacts;
+mod names;
+mod restart;

@@ -1,0 +1,61 @@
+//! Which answers explain which contacts (rule N4).
+
+use crate::model::*;
+
+use super::lab::*;
+
+#[test]
+fn rule_n4_a_configured_resolver_explains_contacts_in_every_segment() {
+    let mut lab = Lab::new();
+    lab.policy.names.resolvers = vec![Address::v4(RESOLVER)];
+    let mut frames = in_vni(42, lookup(0, RESOLVER, [198, 51, 100, 2], "a.example", SERVER));
+    frames.extend(in_vni(7, handshake(1_000, (CLIENT, 40_000), SERVER)));
+    let ran = lab.run(&frames);
+    assert_eq!(ran.told(), ["raised new_external_domain a.example"]);
+    assert_eq!(ran.alerts[0].evidence.as_ref().unwrap().scope, Scope::Resolver);
+    // And after a restart, from the names that were kept.
+    let ran = lab.run(&in_vni(8, handshake(60_000, (CLIENT, 40_000), SERVER)));
+    assert_eq!(ran.told(), ["raised new_external_domain a.example"]);
+}
+
+#[test]
+fn rule_n4_a_domain_that_the_group_knows_does_not_hide_another_new_name() {
+    let mut lab = Lab::new();
+    lab.policy.workloads = [(1, "one"), (2, "two")]
+        .map(|(host, name)| WorkloadRule {
+            name: name.into(),
+            prefixes: vec![format!("10.0.0.{host}/32").parse().unwrap()],
+            segment: None,
+            group: Some("g".into()),
+            owner: None,
+            scopes: None,
+        })
+        .to_vec();
+    let two = [10, 0, 0, 2];
+    let mut frames = lookup(0, CLIENT, RESOLVER, "known.example", SERVER);
+    frames.extend(handshake(100, (CLIENT, 40_000), SERVER));
+    frames.extend(lookup(10_000, two, RESOLVER, "new.example", SERVER));
+    frames.extend(lookup(20_000, two, RESOLVER, "known.example", SERVER));
+    frames.extend(handshake(30_000, (two, 40_000), SERVER));
+    let told = lab.run(&frames).told();
+    assert_eq!(
+        told,
+        [
+            "raised new_external_domain known.example",
+            "raised new_external_domain new.example"
+        ]
+    );
+}
+
+#[test]
+fn rule_n3_a_name_in_use_is_not_expired_after_a_restart() {
+    let lab = Lab::new();
+    let minutes = |n: i64| n * 60_000;
+    let mut frames = lookup(0, CLIENT, RESOLVER, "a.example", SERVER);
+    for (n, at) in (0_u16..).zip([1, 50, 100]) {
+        frames.extend(handshake(minutes(at), (CLIENT, 40_000 + n), SERVER));
+    }
+    lab.run(&frames);
+    let ran = lab.run(&handshake(minutes(140), (CLIENT, 41_000), SERVER));
+    assert_eq!(ran.contacts[0].name.as_deref(), Some("a.example"));
+}
