@@ -344,11 +344,13 @@ lab_down() {
 
 # Records an interface of the sensor in nanoseconds: recorder_start IFACE FILE [FILTER]; its pid is in RECORDER.
 recorder_start() {
+  # An earlier recorder's log on this interface must not be taken for this one's.
+  rm -f "$LAB_DIR/tcpdump-$1.log"
   # -U and --immediate-mode: what was seen is in the file when we stop. -Z root: tcpdump may not write our folder as its own user.
   lab_start sensor "tcpdump-$1" tcpdump -i "$1" -n -U --immediate-mode -Z root --time-stamp-precision nano -w "$2" ${3:+"$3"}
   RECORDER=$LAB_PID
   tries=0
-  until grep -q 'listening on' "$LAB_DIR/tcpdump-$1.log"; do
+  until grep -qs 'listening on' "$LAB_DIR/tcpdump-$1.log"; do
     tries=$((tries + 1)); [ "$tries" -lt 50 ] || lab_fail "tcpdump does not start: $(cat "$LAB_DIR/tcpdump-$1.log")"
     sleep 0.1
   done
