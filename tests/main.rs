@@ -1,4 +1,11 @@
 //! The one test binary: what the programs promise, by rule (DESIGN, section 2). Tests of single parts stand beside them.
 
+mod architecture;
+mod crash;
+mod determinism;
+mod lab;
+mod properties;
+mod refusals;
 mod scenarios;
+mod sinks;
 mod support;

@@ -1,6 +1,6 @@
 //! From frames to packets in their partitions: decoding, segments, sources, packet time and marks.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
     Address, Arrival, Counter, Counters, Frame, Layer4, LinkType, Packet, Policy, Segment, SegmentDetail, SegmentPart,
@@ -51,6 +51,9 @@ pub struct Decoder {
     numbered: HashMap<SegmentDetail, Segment, foldhash::fast::RandomState>,
     sources: HashMap<Address, SourceId, foldhash::fast::RandomState>,
     next_source: u16,
+    /// Sources that were told to the judge; the latest one stands apart, since frames of one source come in rows.
+    told: HashSet<SourceId, foldhash::fast::RandomState>,
+    latest: Option<SourceId>,
     report: DecodeReport,
 }
 
@@ -69,6 +72,8 @@ impl Decoder {
             numbered: HashMap::default(),
             sources: HashMap::default(),
             next_source: own_sources,
+            told: HashSet::default(),
+            latest: None,
             report: DecodeReport::default(),
         }
     }
@@ -165,6 +170,12 @@ impl Decoder {
             Some(address) => self.source(address),
             None => source,
         };
+        if self.latest != Some(source) {
+            self.latest = Some(source);
+            if self.told.insert(source) {
+                self.report.sources.push((source, time));
+            }
+        }
         let packet = Packet {
             time,
             arrival,

@@ -37,6 +37,8 @@ pub enum Ending {
 pub struct DecodeReport {
     /// The time of the first frame of the run, once it is known.
     pub first_frame: Option<Timestamp>,
+    /// Sources whose first packet came in this epoch, and when.
+    pub sources: Vec<(SourceId, Timestamp)>,
     /// Segments that were numbered in this epoch.
     pub segments: Vec<(Segment, SegmentDetail)>,
     /// What was counted.

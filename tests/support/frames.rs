@@ -37,7 +37,7 @@ pub enum Link {
     LinuxCooked,
     LinuxCooked2,
     Ppp,
-    /// A link type that nobody reads.
+    /// IEEE 802.11, which is not read.
     Unknown,
 }
 
@@ -51,7 +51,7 @@ impl Link {
             Self::LinuxCooked => 113,
             Self::LinuxCooked2 => 276,
             Self::Ppp => 9,
-            Self::Unknown => 147,
+            Self::Unknown => 105,
         }
     }
 }

@@ -1,0 +1,60 @@
+//! The live sensor on a mirror in a lab of network namespaces: `tests/lab/live.sh`, which needs root.
+
+use std::process::{Command, Stdio};
+
+use crate::support::checkout;
+use crate::support::programs::skip;
+
+const TOOLS: [&str; 11] = [
+    "ip",
+    "tc",
+    "ethtool",
+    "nginx",
+    "unbound",
+    "nsd",
+    "chronyd",
+    "tcpdump",
+    "tcpreplay",
+    "rsyslogd",
+    "jq",
+];
+
+fn is_there(tool: &str) -> bool {
+    let mut command = Command::new("sh");
+    command.args(["-c", "command -v \"$0\" || command -v \"/usr/sbin/$0\"", tool]);
+    command
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+#[test]
+fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
+    let id = Command::new("id").arg("-u").output().expect("id can be run");
+    if id.stdout.trim_ascii() != b"0" {
+        skip("the lab: it needs root");
+        return;
+    }
+    let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !is_there(tool)).collect();
+    if !missing.is_empty() {
+        skip(&format!(
+            "the lab: tests/lab/install.sh installs what is missing: {}",
+            missing.join(" ")
+        ));
+        return;
+    }
+    let output = Command::new("sh")
+        .arg(checkout("tests/lab/live.sh"))
+        .env("SENSOR", env!("CARGO_BIN_EXE_sensor"))
+        .env("REPLAY", env!("CARGO_BIN_EXE_replay"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("live.sh can be run");
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+}

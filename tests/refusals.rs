@@ -1,0 +1,259 @@
+//! Bad input: one clear line on standard error (what, where, what to do), the exit status of DESIGN, section 6, and
+//! nothing recorded is lost.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::programs::{self, ledger, said, text};
+use crate::support::{Capture, FileFormat, Link};
+
+/// A folder with a good capture in it.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
+        one_alert().write(&place.path("good.pcap"));
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        std::fs::write(self.path(name), content).expect("a file can be written");
+        self.path(name)
+    }
+}
+
+fn one_alert() -> Capture {
+    let mut capture = Capture::new();
+    capture.resolve(0, "10.1.0.5", "10.1.0.2", "a.example.com", "203.0.113.7");
+    capture.tcp(100_000_000, "10.1.0.5:40000", "203.0.113.7:443", 10, 10);
+    capture
+}
+
+/// Runs a program that has to refuse; returns its only line of error.
+fn refused(mut command: Command, status: i32) -> String {
+    let output = command.output().expect("the program can be run");
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(status), "{command:?}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let errors: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "one line says it: {said}");
+    errors[0].to_owned()
+}
+
+fn assert_says(error: &str, words: &[&str]) {
+    for word in words {
+        assert!(error.contains(word), "{error:?} does not say {word:?}");
+    }
+}
+
+#[test]
+fn what_is_no_capture_is_refused() {
+    let place = Place::new();
+    let text_file = place.file(
+        "notes.txt",
+        b"these are not the packets that you are looking for, really",
+    );
+    let error = refused(programs::replay(&[text(&text_file)]), 2);
+    assert_says(&error, &["notes.txt", "not a capture"]);
+    let empty = place.file("empty.pcap", b"");
+    assert_says(
+        &refused(programs::replay(&[text(&empty)]), 2),
+        &["empty.pcap", "not a capture"],
+    );
+}
+
+#[test]
+fn a_capture_that_is_not_there_fails() {
+    let place = Place::new();
+    let error = refused(programs::replay(&[text(&place.path("absent.pcap"))]), 1);
+    assert_says(&error, &["absent.pcap", "No such file"]);
+}
+
+#[test]
+fn rule_w1_an_unknown_link_type_is_refused_by_name() {
+    let place = Place::new();
+    let path = place.path("odd.pcap");
+    for format in [FileFormat::Nanoseconds, FileFormat::PcapNg] {
+        let mut capture = one_alert();
+        capture.link = Link::Unknown;
+        capture.format = format;
+        capture.write(&path);
+        let error = refused(programs::replay(&[text(&path)]), 2);
+        assert_says(&error, &["odd.pcap", "link type", "IEEE802_11"]);
+    }
+}
+
+#[test]
+fn a_cut_capture_is_judged_up_to_the_cut_and_fails() {
+    let place = Place::new();
+    let octets = one_alert().file();
+    let cut = place.file("cut.pcap", &octets[..octets.len() - 3]);
+    let alerts = place.path("alerts.jsonl");
+    let error = refused(programs::replay(&["--alerts", text(&alerts), text(&cut)]), 1);
+    let frames = one_alert().frames.len().to_string();
+    assert_says(&error, &["cut.pcap", "cut in frame", &frames]);
+    let alerts = std::fs::read_to_string(alerts).expect("alerts");
+    assert_eq!(programs::lines(&alerts).len(), 1);
+}
+
+#[test]
+fn settings_are_refused_with_file_and_key() {
+    let place = Place::new();
+    let good = place.path("good.pcap");
+    for (settings, words) in [
+        ("[network]\ninternl = []\n", ["internl", "settings.toml"]),
+        ("[network]\ninternal = [\"10.0.0.0/33\"]\n", ["internal", "10.0.0.0/33"]),
+        ("[names]\nsettle = 5\n", ["settle", "duration"]),
+        ("[baseline]\nwindow = \"a while\"\n", ["window", "a while"]),
+        ("[names\n", ["settings.toml", "1"]),
+        (
+            "[[sink]]\nurl = \"carrier-pigeon://here\"\n",
+            ["sink", "carrier-pigeon"],
+        ),
+    ] {
+        let path = place.file("settings.toml", settings.as_bytes());
+        let error = refused(programs::replay(&["--config", text(&path), text(&good)]), 2);
+        assert_says(&error, &words);
+        let error = refused(programs::sensor(&["check", "--config", text(&path)]), 2);
+        assert_says(&error, &words);
+    }
+}
+
+#[test]
+fn arguments_are_refused() {
+    let place = Place::new();
+    let good = place.path("good.pcap");
+    for arguments in [
+        &["--shift", "tomorrow"][..],
+        &["--threads", "0"],
+        &["--syslog", "carrier-pigeon://here"],
+        &["--no-such-option"],
+    ] {
+        let output = programs::replay(arguments)
+            .arg(&good)
+            .output()
+            .expect("replay can be run");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains(arguments[0]), "{}", said(&output));
+    }
+    let output = programs::replay(&[]).output().expect("replay can be run");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_ledger_of_another_version_is_refused_and_left_alone() {
+    let place = Place::new();
+    let state = place.path("state");
+    std::fs::create_dir(&state).expect("a folder");
+    std::fs::write(state.join("FORMAT"), "firstcontact ledger 99\n").expect("a marker");
+    let good = place.path("good.pcap");
+    let error = refused(programs::replay(&["--state", text(&state), text(&good)]), 2);
+    assert_says(&error, &["state", "99", "another folder"]);
+    let held: Vec<_> = std::fs::read_dir(&state).expect("the folder").collect();
+    assert_eq!(held.len(), 1, "nothing was added");
+}
+
+#[test]
+fn a_folder_that_is_no_ledger_is_refused_and_left_alone() {
+    let place = Place::new();
+    let state = place.path("state");
+    std::fs::create_dir(&state).expect("a folder");
+    std::fs::write(state.join("thesis.tex"), "years of work").expect("a file");
+    let good = place.path("good.pcap");
+    let error = refused(programs::replay(&["--state", text(&state), text(&good)]), 2);
+    assert_says(&error, &["state", "not a ledger"]);
+    assert_eq!(
+        std::fs::read_to_string(state.join("thesis.tex")).expect("the file"),
+        "years of work"
+    );
+}
+
+#[test]
+fn a_ledger_in_use_fails_and_its_user_goes_on() {
+    let place = Place::new();
+    let state = place.path("state");
+    let mut command = programs::replay(&[
+        "--state",
+        text(&state),
+        "--alerts",
+        text(&place.path("alerts.jsonl")),
+        "-",
+    ]);
+    let mut first = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("replay can be run");
+    let mut input = first.stdin.take().expect("a pipe");
+    let octets = long();
+    // More than a pipe holds: once it is through, the first run has its ledger open and reads.
+    input.write_all(&octets).expect("replay reads its input");
+    let good = place.path("good.pcap");
+    let error = refused(programs::replay(&["--state", text(&state), text(&good)]), 1);
+    assert_says(&error, &["state", "in use"]);
+    drop(input);
+    assert!(first.wait().expect("replay ends").success());
+    assert_eq!(ledger(&state).len(), 1);
+}
+
+/// A capture of over 128 KiB that gives one alert.
+fn long() -> Vec<u8> {
+    let mut capture = one_alert();
+    for n in 0..100 {
+        capture.tcp((200 + n) * 1_000_000, "10.1.0.5:40001", "10.1.0.6:80", 1400, 1400);
+    }
+    let octets = capture.file();
+    assert!(octets.len() > 128 << 10);
+    octets
+}
+
+#[test]
+fn rule_a4_a_receiver_that_is_not_there_loses_nothing() {
+    let place = Place::new();
+    let (state, good) = (place.path("state"), place.path("good.pcap"));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
+    let url = format!("tcp://127.0.0.1:{port}");
+    let run = |alerts: &Path| {
+        programs::replay(&[
+            "--state",
+            text(&state),
+            "--alerts",
+            text(alerts),
+            "--syslog",
+            &url,
+            text(&good),
+        ])
+    };
+    let alerts = place.path("alerts.jsonl");
+    let error = refused(run(&alerts), 1);
+    assert_says(&error, &[&format!("127.0.0.1:{port}"), "refused", "stay in the ledger"]);
+    let alerts = programs::lines(&std::fs::read_to_string(alerts).expect("alerts"));
+    assert_eq!(alerts.len(), 1, "the other sink got it");
+    assert_eq!(ledger(&state).len(), 1);
+
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the same port");
+    let received = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut octets = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut octets).expect("messages");
+        octets
+    });
+    let output = run(&place.path("again.jsonl")).output().expect("replay can be run");
+    assert!(output.status.success(), "{}", said(&output));
+    let received = received.join().expect("the receiver");
+    let id = alerts[0]["id"].as_str().expect("an id");
+    assert_eq!(received.matches(id).count(), 1, "{received}");
+}

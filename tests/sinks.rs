@@ -1,0 +1,138 @@
+//! What receivers of syslog get from a replay: RFC 5424 messages whose MSG is the alert (DESIGN, section 6).
+
+use std::io::Read;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Replay, recipe};
+
+/// Two alerts that are raised and one that is updated: three lines.
+const RECIPE: &str = "
+0.000 dns 10.1.0.5 > 10.1.0.2 a.example.com A 203.0.113.7
+0.100 tcp 10.1.0.5:40000 > 203.0.113.7:443 out 100 open
+1.000 tcp 10.1.0.6:40000 > 203.0.113.8:8443 out 20000
+9.000 segment 10.1.0.5:40000 > 203.0.113.7:443 psh ack seq 1101 len 1400
+9.500 segment 10.1.0.5:40000 > 203.0.113.7:443 psh ack seq 11000 len 1400
+20    udp 10.1.0.6:9 > 10.1.0.7:9
+";
+const LINES: usize = 3;
+
+/// Takes a message apart as RFC 5424, section 6 has it; panics at anything that it does not allow.
+fn parts(message: &str) -> (u8, Vec<&str>, Value) {
+    assert!(message.len() <= 2048, "{} octets", message.len());
+    assert!(message.bytes().all(|octet| (0x20..0x7f).contains(&octet)), "{message}");
+    let (priority, mut rest) = message
+        .strip_prefix('<')
+        .and_then(|rest| rest.split_once(">1 "))
+        .unwrap_or_else(|| panic!("no header: {message}"));
+    let mut fields = Vec::new();
+    for limit in [32, 255, 48, 128, 32, 1] {
+        let (field, behind) = rest.split_once(' ').expect("a further field");
+        assert!(!field.is_empty() && field.len() <= limit, "{field}");
+        fields.push(field);
+        rest = behind;
+    }
+    (
+        priority.parse().expect("a priority"),
+        fields,
+        serde_json::from_str(rest).expect("JSON"),
+    )
+}
+
+/// Holds messages against the lines of the alerts' file.
+fn assert_are(messages: &[String], alerts: &[Value]) {
+    assert_eq!((messages.len(), alerts.len()), (LINES, LINES));
+    for (message, alert) in messages.iter().zip(alerts) {
+        let (priority, fields, json) = parts(message);
+        let severity = match alert["severity"].as_str().expect("a severity") {
+            "critical" => 2,
+            "high" => 3,
+            "medium" => 4,
+            "low" => 5,
+            _ => 6,
+        };
+        assert_eq!(priority, 16 * 8 + severity);
+        let at = alert["at"].as_str().expect("a time");
+        assert_eq!(fields[0], format!("{}Z", &at[..26]));
+        assert_eq!(fields[2], "firstcontact");
+        assert_eq!(fields[4], alert["kind"].as_str().expect("a kind"));
+        assert_eq!(fields[5], "-");
+        for key in ["id", "revision", "kind", "event", "ts", "severity"] {
+            assert_eq!(json[key], alert[key], "{key} in {message}");
+        }
+        for (group, key) in [("workload", "name"), ("destination", "domain"), ("destination", "ip")] {
+            let (given, wanted) = (&json[group][key], &alert[group][key]);
+            assert_eq!(given, wanted, "{group}.{key} in {message}");
+        }
+    }
+}
+
+fn replay(url: String) -> Vec<Value> {
+    let capture = recipe::parse(RECIPE).remove(0).capture;
+    let replay = Replay {
+        more: vec!["--syslog".to_owned(), url],
+        ..Replay::default()
+    };
+    let seen = replay.run(&capture);
+    assert_eq!(seen.status, 0, "{}", seen.said);
+    seen.alerts
+}
+
+#[test]
+fn alerts_arrive_as_datagrams_over_udp() {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a port");
+    socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+    let alerts = replay(format!("udp://{}", socket.local_addr().expect("an address")));
+    let messages: Vec<_> = (0..LINES)
+        .map(|_| {
+            let mut octets = [0; 4096];
+            let length = socket.recv(&mut octets).expect("a datagram");
+            String::from_utf8(octets[..length].to_vec()).expect("ASCII")
+        })
+        .collect();
+    assert_are(&messages, &alerts);
+}
+
+#[test]
+fn alerts_arrive_counted_over_tcp() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("tcp://{}", listener.local_addr().expect("an address"));
+    let received = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut octets = String::new();
+        stream.read_to_string(&mut octets).expect("messages");
+        octets
+    });
+    let alerts = replay(url);
+    let received = received.join().expect("the receiver");
+    let mut rest = received.as_str();
+    let mut messages = Vec::new();
+    while !rest.is_empty() {
+        let (length, behind) = rest.split_once(' ').expect("a count");
+        let (message, behind) = behind.split_at(length.parse().expect("a count"));
+        messages.push(message.to_owned());
+        rest = behind;
+    }
+    assert_are(&messages, &alerts);
+}
+
+#[test]
+fn alerts_arrive_at_a_local_socket() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("log.sock");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+    let receiver = std::thread::spawn(move || {
+        let receive = |_| {
+            let mut octets = [0; 4096];
+            let length = socket.recv(&mut octets).expect("a datagram");
+            String::from_utf8(octets[..length].to_vec()).expect("ASCII")
+        };
+        (0..LINES).map(receive).collect::<Vec<_>>()
+    });
+    let alerts = replay(format!("unix://{}", path.display()));
+    assert_are(&receiver.join().expect("the receiver"), &alerts);
+}
