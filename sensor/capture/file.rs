@@ -1,14 +1,15 @@
 //! Capture files: pcap and pcapng, from a path or from standard input (rule W1).
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::classic::{self, Classic, FILE_HEADER, Header};
-use super::error::{CaptureError, link_name};
-use super::savefile::{self, Savefile};
+use super::classic::{Classic, FILE_HEADER, Header};
+use super::error::{CaptureError, Fault};
+use super::input::Input;
+use super::savefile::Savefile;
 use crate::model::{Frame, LinkType, SourceId};
 
 /// The path that stands for standard input.
@@ -49,7 +50,7 @@ impl CaptureFile {
             file: name.clone(),
             source,
         };
-        let (mut input, octets_total): (Box<dyn Read + Send>, _) = if is_input {
+        let (input, octets_total): (Box<dyn Read + Send>, _) = if is_input {
             let input = io::stdin();
             if input.is_terminal() {
                 return Err(CaptureError::NotACapture {
@@ -63,23 +64,20 @@ impl CaptureFile {
             let about = file.metadata().map_err(failed)?;
             (Box::new(file), about.is_file().then_some(about.len()))
         };
-        let mut start = Vec::with_capacity(FILE_HEADER);
-        let read = input.by_ref().take(FILE_HEADER as u64).read_to_end(&mut start);
-        read.map_err(failed)?;
-        let reader = match start.first_chunk().and_then(Header::parse) {
-            Some(header) => {
-                let link = LinkType::from_number(header.link).ok_or_else(|| CaptureError::LinkType {
-                    from: name.clone(),
-                    name: link_name(header.link),
-                })?;
-                Reader::Classic(Box::new(Classic::new(input, header, link)))
-            }
-            None if octets_total.is_some() => Reader::Savefile(Savefile::open(path, &name)?),
-            None => {
-                let spool = spool(&start, input).map_err(failed)?;
-                // Open, it outlives its name, which is given up here.
-                Reader::Savefile(Savefile::open(spool.path(), &name)?)
-            }
+        let mut input = Input::new(input);
+        input.fill(FILE_HEADER).map_err(failed)?;
+        let classic = input.held().first_chunk().and_then(Header::parse);
+        let reader = if let Some(header) = classic {
+            let link = LinkType::from_number(header.link).ok_or(Fault::Link(header.link));
+            let link = link.map_err(|fault| fault.at_start(&name))?;
+            Reader::Classic(Box::new(Classic::new(input, header, link)))
+        } else if octets_total.is_some() {
+            Reader::Savefile(Savefile::open(path, &name)?)
+        } else {
+            let mut spool = NamedTempFile::new().map_err(failed)?;
+            input.copy_to(&mut spool).map_err(failed)?;
+            // Open, it outlives its name, which is given up here.
+            Reader::Savefile(Savefile::open(spool.path(), &name)?)
         };
         Ok(Self {
             name,
@@ -103,28 +101,12 @@ impl CaptureFile {
         if self.is_ended {
             return Ok(None);
         }
-        let (read, link) = match &mut self.reader {
-            Reader::Classic(classic) => {
-                let link = classic.link;
-                (
-                    classic
-                        .next()
-                        .map_err(|fault| classic_fault(fault, &self.name, self.frames + 1)),
-                    link,
-                )
-            }
-            Reader::Savefile(savefile) => {
-                let link = savefile.link;
-                (
-                    savefile
-                        .next()
-                        .map_err(|fault| savefile_fault(fault, &self.name, self.frames + 1)),
-                    link,
-                )
-            }
+        let read = match &mut self.reader {
+            Reader::Classic(classic) => classic.next(),
+            Reader::Savefile(savefile) => savefile.next(),
         };
-        match read {
-            Ok(Some((time, octets))) => {
+        match read.map_err(|fault| fault.within(&self.name, self.frames + 1)) {
+            Ok(Some((time, link, octets))) => {
                 self.frames += 1;
                 Ok(Some(Frame {
                     time,
@@ -150,7 +132,7 @@ impl CaptureFile {
     #[must_use]
     pub fn octets_read(&self) -> u64 {
         match &self.reader {
-            Reader::Classic(classic) => classic.octets_read,
+            Reader::Classic(classic) => classic.input.octets_read,
             Reader::Savefile(savefile) => savefile.octets_read,
         }
     }
@@ -166,36 +148,6 @@ impl CaptureFile {
     pub const fn frames(&self) -> u64 {
         self.frames
     }
-}
-
-fn classic_fault(fault: classic::Fault, name: &str, frame: u64) -> CaptureError {
-    let file = name.to_owned();
-    match fault {
-        classic::Fault::Cut => CaptureError::Cut { file, frame },
-        classic::Fault::Long(length) => CaptureError::Damaged {
-            file,
-            frame,
-            reason: format!("it claims {length} octets"),
-        },
-        classic::Fault::Read(source) => CaptureError::Read { file, source },
-    }
-}
-
-fn savefile_fault(fault: savefile::Fault, name: &str, frame: u64) -> CaptureError {
-    let file = name.to_owned();
-    match fault {
-        savefile::Fault::Cut => CaptureError::Cut { file, frame },
-        savefile::Fault::Damaged(reason) => CaptureError::Damaged { file, frame, reason },
-    }
-}
-
-/// Copies an input that cannot be read twice to a temporary file.
-fn spool(start: &[u8], mut rest: impl Read) -> io::Result<NamedTempFile> {
-    let mut spool = NamedTempFile::new()?;
-    spool.write_all(start)?;
-    io::copy(&mut rest, &mut spool)?;
-    spool.flush()?;
-    Ok(spool)
 }
 
 #[cfg(test)]

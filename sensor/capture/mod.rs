@@ -6,6 +6,7 @@
 mod classic;
 mod error;
 mod file;
+mod input;
 mod live;
 mod savefile;
 

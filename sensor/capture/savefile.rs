@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pcap::{Capture, Offline, Precision};
 
-use super::error::{CaptureError, link_name};
+use super::error::{CaptureError, Fault, link_name};
 use crate::model::{LinkType, SECOND, Timestamp};
 
 /// Octets that a block of pcapng holds beside its frame, to tell about how far reading is.
@@ -13,19 +13,9 @@ const BLOCK: u64 = 32;
 /// A file that libpcap reads.
 pub(super) struct Savefile {
     capture: Capture<Offline>,
-    /// The link type, known to be supported.
-    pub link: LinkType,
+    link: LinkType,
     /// About how many octets were taken.
     pub octets_read: u64,
-}
-
-/// Why no further frame can be given.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The file ends within a frame.
-    Cut,
-    /// libpcap says so.
-    Damaged(String),
 }
 
 impl Savefile {
@@ -53,16 +43,16 @@ impl Savefile {
         })
     }
 
-    /// Returns the next frame's time and octets, or `None` at the end of the file.
+    /// Returns the next frame's time, link type and octets, or `None` at the end of the file.
     ///
     /// # Errors
     ///
     /// [`Fault`]; after one the file cannot be read on.
-    pub(super) fn next(&mut self) -> Result<Option<(Timestamp, &[u8])>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<(Timestamp, LinkType, &[u8])>, Fault> {
         match self.capture.next_packet() {
             Ok(packet) => {
                 self.octets_read += BLOCK + packet.data.len() as u64;
-                Ok(Some((time_of(packet.header), packet.data)))
+                Ok(Some((time_of(packet.header), self.link, packet.data)))
             }
             Err(pcap::Error::NoMorePackets) => Ok(None),
             Err(error) => {
