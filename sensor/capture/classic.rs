@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use super::error::Fault;
-use super::input::{Input, Order};
+use super::input::{Captured, Input, Order};
 use crate::model::{LinkType, SECOND, Timestamp};
 
 /// Octets of the file's header.
@@ -78,7 +78,7 @@ impl<R: Read> Classic<R> {
     ///
     /// [`Fault`]; after one the file cannot be read on.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<(Timestamp, LinkType, &[u8])>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Captured<'_>>, Fault> {
         if !self.input.fill(FRAME_HEADER)? {
             return match self.input.held() {
                 [] => Ok(None),

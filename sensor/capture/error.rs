@@ -90,6 +90,11 @@ impl Fault {
         Self::Damaged(format!("it claims {octets} octets"))
     }
 
+    /// Returns the fault of a part of the file that is too short for what it is.
+    pub(super) fn short(part: &str) -> Self {
+        Self::Damaged(format!("its {part} is too short"))
+    }
+
     /// Returns the error of a file, named so, whose frame of this number cannot be had.
     pub(super) fn within(self, file: &str, frame: u64) -> CaptureError {
         let file = file.to_owned();

@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use super::classic::{Classic, FILE_HEADER, Header};
 use super::error::{CaptureError, Fault};
 use super::input::Input;
+use super::pcapng::{self, Pcapng};
 use super::savefile::Savefile;
 use crate::model::{Frame, LinkType, SourceId};
 
@@ -27,19 +28,21 @@ pub struct CaptureFile {
 
 enum Reader {
     Classic(Box<Classic<Box<dyn Read + Send>>>),
+    Pcapng(Box<Pcapng<Box<dyn Read + Send>>>),
     Savefile(Savefile),
 }
 
 impl CaptureFile {
     /// Opens a capture file, whose frames come from `source`; the path `-` is standard input.
     ///
-    /// Plain pcap is read by ourselves and streams; the rest is libpcap's, and what of that comes from standard input
-    /// is copied to a temporary file first.
+    /// Plain pcap and pcapng are read by ourselves and stream; patched formats of pcap are libpcap's, and what of that
+    /// comes from standard input is copied to a temporary file first. Pcapng is read on to its first frame.
     ///
     /// # Errors
     ///
     /// [`CaptureError::Read`] when the file cannot be read, [`CaptureError::NotACapture`] when it is no capture,
-    /// or ends within its header, and [`CaptureError::LinkType`] for a link type that the sensor does not know.
+    /// or ends within its header, and [`CaptureError::LinkType`] when the sensor does not know the link type of the
+    /// first frame.
     pub fn open(path: &Path, source: SourceId) -> Result<Self, CaptureError> {
         let is_input = path.as_os_str() == STANDARD_INPUT;
         let name = match is_input {
@@ -71,6 +74,9 @@ impl CaptureFile {
             let link = LinkType::from_number(header.link).ok_or(Fault::Link(header.link));
             let link = link.map_err(|fault| fault.at_start(&name))?;
             Reader::Classic(Box::new(Classic::new(input, header, link)))
+        } else if input.held().starts_with(&pcapng::MAGIC) {
+            let pcapng = Pcapng::open(input).map_err(|fault| fault.at_start(&name))?;
+            Reader::Pcapng(Box::new(pcapng))
         } else if octets_total.is_some() {
             Reader::Savefile(Savefile::open(path, &name)?)
         } else {
@@ -94,7 +100,8 @@ impl CaptureFile {
     /// # Errors
     ///
     /// [`CaptureError::Cut`] when the file ends within a frame, [`CaptureError::Damaged`] when the next one cannot be
-    /// found, [`CaptureError::Read`] when reading fails. The frames before were given; after an error there are none.
+    /// found, [`CaptureError::LinkType`] when it comes from an interface whose link type the sensor does not know,
+    /// [`CaptureError::Read`] when reading fails. The frames before were given; after an error there are none.
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "a frame borrows from its reader")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
@@ -103,6 +110,7 @@ impl CaptureFile {
         }
         let read = match &mut self.reader {
             Reader::Classic(classic) => classic.next(),
+            Reader::Pcapng(pcapng) => pcapng.next(),
             Reader::Savefile(savefile) => savefile.next(),
         };
         match read.map_err(|fault| fault.within(&self.name, self.frames + 1)) {
@@ -133,6 +141,7 @@ impl CaptureFile {
     pub fn octets_read(&self) -> u64 {
         match &self.reader {
             Reader::Classic(classic) => classic.input.octets_read,
+            Reader::Pcapng(pcapng) => pcapng.input.octets_read,
             Reader::Savefile(savefile) => savefile.octets_read,
         }
     }

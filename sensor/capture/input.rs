@@ -2,8 +2,13 @@
 
 use std::io::{self, Read};
 
+use crate::model::{LinkType, Timestamp};
+
 /// Octets of the buffer: several times the longest frame, so that moving its rest to the front is rare.
 const BUFFER: usize = 1 << 20;
+
+/// A frame's time, link type and octets, as a reader of files gives them.
+pub(super) type Captured<'a> = (Timestamp, LinkType, &'a [u8]);
 
 /// The order of the octets in a number, as a file states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,14 @@ impl Order {
         match self {
             Self::Big => u32::from_be_bytes(octets),
             Self::Little => u32::from_le_bytes(octets),
+        }
+    }
+
+    /// Returns a signed number of 64 bits.
+    pub(super) const fn long(self, octets: [u8; 8]) -> i64 {
+        match self {
+            Self::Big => i64::from_be_bytes(octets),
+            Self::Little => i64::from_le_bytes(octets),
         }
     }
 }

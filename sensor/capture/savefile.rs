@@ -1,14 +1,15 @@
-//! Capture files read by libpcap: pcapng, and whatever classic pcap is not plain.
+//! Capture files read by libpcap: classic pcap that is not plain, such as patched formats and old versions.
 
 use std::path::Path;
 
 use pcap::{Capture, Offline, Precision};
 
 use super::error::{CaptureError, Fault, link_name};
+use super::input::Captured;
 use crate::model::{LinkType, SECOND, Timestamp};
 
-/// Octets that a block of pcapng holds beside its frame, to tell about how far reading is.
-const BLOCK: u64 = 32;
+/// Octets that most formats hold beside a frame, to tell about how far reading is.
+const FRAME_HEADER: u64 = 24;
 
 /// A file that libpcap reads.
 pub(super) struct Savefile {
@@ -48,10 +49,10 @@ impl Savefile {
     /// # Errors
     ///
     /// [`Fault`]; after one the file cannot be read on.
-    pub(super) fn next(&mut self) -> Result<Option<(Timestamp, LinkType, &[u8])>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Captured<'_>>, Fault> {
         match self.capture.next_packet() {
             Ok(packet) => {
-                self.octets_read += BLOCK + packet.data.len() as u64;
+                self.octets_read += FRAME_HEADER + packet.data.len() as u64;
                 Ok(Some((time_of(packet.header), self.link, packet.data)))
             }
             Err(pcap::Error::NoMorePackets) => Ok(None),
