@@ -126,7 +126,12 @@ fn stages(criterion: &mut Criterion) {
             }
         });
     });
-    let responses: Vec<&[u8]> = kept.packets.iter().filter(|(_, p, _)| p.from_port == 53).map(|(_, _, o)| &o[..]).collect();
+    let responses: Vec<&[u8]> = kept
+        .packets
+        .iter()
+        .filter(|(_, p, _)| p.from_port == 53)
+        .map(|(_, _, o)| &o[..])
+        .collect();
     group.throughput(Throughput::Elements(responses.len() as u64));
     group.bench_function("read a DNS response", |bench| {
         bench.iter(|| {
@@ -135,7 +140,12 @@ fn stages(criterion: &mut Criterion) {
             }
         });
     });
-    let tcp: Vec<&Packet> = kept.packets.iter().map(|(_, p, _)| p).filter(|p| p.from_port != 53 && p.to_port != 53).collect();
+    let tcp: Vec<&Packet> = kept
+        .packets
+        .iter()
+        .map(|(_, p, _)| p)
+        .filter(|p| p.from_port != 53 && p.to_port != 53)
+        .collect();
     group.throughput(Throughput::Elements(tcp.len() as u64));
     group.bench_function("take a packet into the flow table", |bench| {
         bench.iter_batched_ref(

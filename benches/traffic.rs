@@ -2,8 +2,6 @@
 //!
 //! Deterministic: the same numbers give the same octets.
 
-use std::io::Write;
-
 /// A frame with its time in nanoseconds.
 pub struct Made {
     /// Nanoseconds since 1970.
@@ -35,7 +33,9 @@ pub fn make(plan: Plan) -> Vec<Made> {
     let mut frames = Vec::new();
     let mut state = 1_u64;
     let mut random = move |below: u32| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         ((state >> 33) % u64::from(below.max(1))) as u32
     };
     for flow in 0..plan.flows {
@@ -62,22 +62,6 @@ pub fn make(plan: Plan) -> Vec<Made> {
         }
     }
     frames
-}
-
-/// Writes frames as a nanosecond pcap file.
-pub fn write(frames: &[Made], mut to: impl Write) -> std::io::Result<()> {
-    to.write_all(&0xa1b2_3c4d_u32.to_le_bytes())?;
-    to.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0])?;
-    for frame in frames {
-        let (seconds, rest) = (frame.time / 1_000_000_000, frame.time % 1_000_000_000);
-        let length = (frame.octets.len() as u32).to_le_bytes();
-        to.write_all(&(seconds as u32).to_le_bytes())?;
-        to.write_all(&(rest as u32).to_le_bytes())?;
-        to.write_all(&length)?;
-        to.write_all(&length)?;
-        to.write_all(&frame.octets)?;
-    }
-    to.flush()
 }
 
 fn ip(from: [u8; 4], to: [u8; 4], protocol: u8, layer4: &[u8]) -> Vec<u8> {

@@ -6,11 +6,12 @@
 
 mod traffic;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use traffic::Plan;
+use traffic::{Made, Plan};
 
 /// How many pairs are measured of each capture.
 const PAIRS: usize = 5;
@@ -25,7 +26,10 @@ fn main() {
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    println!("{:<24}{:>12}{:>14}{:>14}{:>10}{:>10}", "capture", "loop CPU s", "replay CPU s", "replay wall s", "CPU x", "wall x");
+    println!(
+        "{:<24}{:>12}{:>14}{:>14}{:>10}{:>10}",
+        "capture", "loop CPU s", "replay CPU s", "replay wall s", "CPU x", "wall x"
+    );
     for capture in captures(folder.path()) {
         let (mut loops, mut replays) = (Vec::new(), Vec::new());
         for _ in 0..PAIRS {
@@ -33,7 +37,11 @@ fn main() {
             loops.push(measure(Command::new(this).arg(COUNT).arg(&capture)));
             let state = folder.path().join("state");
             let mut replay = Command::new(env!("CARGO_BIN_EXE_replay"));
-            replay.args(["--learn", "--state"]).arg(&state).arg("--alerts").arg(folder.path().join("alerts.jsonl"));
+            replay
+                .args(["--learn", "--state"])
+                .arg(&state)
+                .arg("--alerts")
+                .arg(folder.path().join("alerts.jsonl"));
             replays.push(measure(replay.arg(&capture)));
             std::fs::remove_dir_all(&state).expect("the ledger just written");
         }
@@ -65,7 +73,11 @@ fn count(file: &Path) -> u64 {
 fn measure(command: &mut Command) -> (Duration, Duration) {
     let before = children_cpu();
     let started = Instant::now();
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("a program that starts");
+    let status = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("a program that starts");
     assert!(status.success(), "{command:?} failed");
     (children_cpu() - before, started.elapsed())
 }
@@ -74,7 +86,12 @@ fn measure(command: &mut Command) -> (Duration, Duration) {
 fn children_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("a Linux system");
     let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let ticks: u64 = after_name.split(' ').skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = after_name
+        .split(' ')
+        .skip(13)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     Duration::from_millis(ticks * 10)
 }
 
@@ -90,20 +107,54 @@ fn median(mut runs: Vec<(Duration, Duration)>) -> (Duration, Duration) {
 fn captures(folder: &Path) -> Vec<PathBuf> {
     if let Some(given) = std::env::var_os("FIRSTCONTACT_CAPTURES") {
         let entries = std::fs::read_dir(given).expect("the folder that FIRSTCONTACT_CAPTURES names");
-        let mut found: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+        let mut found: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .collect();
         found.retain(|path| path.extension().is_some_and(|extension| extension == "pcap"));
         found.sort();
         return found;
     }
     let plans = [
-        ("data", Plan { flows: 15_000, workloads: 500, names: 20_000, segments: 60 }),
-        ("starts", Plan { flows: 200_000, workloads: 1000, names: 50_000, segments: 0 }),
+        (
+            "data",
+            Plan {
+                flows: 15_000,
+                workloads: 500,
+                names: 20_000,
+                segments: 60,
+            },
+        ),
+        (
+            "starts",
+            Plan {
+                flows: 200_000,
+                workloads: 1000,
+                names: 50_000,
+                segments: 0,
+            },
+        ),
     ];
     let made = plans.map(|(name, plan)| {
         let path = folder.join(format!("{name}.pcap"));
         let file = std::fs::File::create(&path).expect("a writable temporary folder");
-        traffic::write(&traffic::make(plan), std::io::BufWriter::new(file)).expect("space for the capture");
+        write(&traffic::make(plan), std::io::BufWriter::new(file)).expect("space for the capture");
         path
     });
     made.to_vec()
+}
+
+/// Writes frames as a nanosecond pcap file.
+fn write(frames: &[Made], mut to: impl Write) -> std::io::Result<()> {
+    to.write_all(&0xa1b2_3c4d_u32.to_le_bytes())?;
+    to.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0])?;
+    for frame in frames {
+        let (seconds, rest) = (frame.time / 1_000_000_000, frame.time % 1_000_000_000);
+        let length = (frame.octets.len() as u32).to_le_bytes();
+        to.write_all(&(seconds as u32).to_le_bytes())?;
+        to.write_all(&(rest as u32).to_le_bytes())?;
+        to.write_all(&length)?;
+        to.write_all(&length)?;
+        to.write_all(&frame.octets)?;
+    }
+    to.flush()
 }

@@ -67,7 +67,10 @@ const LONGEST_FILE: usize = 500;
 const LONG_FILE: usize = 400;
 
 fn level(name: &str) -> Option<u8> {
-    FOLDERS.iter().find(|folder| folder.name == name).map(|folder| folder.level)
+    FOLDERS
+        .iter()
+        .find(|folder| folder.name == name)
+        .map(|folder| folder.level)
 }
 
 /// Says whether a folder may import another one.
@@ -138,7 +141,10 @@ fn code(source: &str) -> String {
 fn imports(code: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("crate::") {
-        let is_word = code[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let is_word = code[..at]
+            .chars()
+            .next_back()
+            .is_some_and(|c| c.is_alphanumeric() || c == '_');
         if is_word {
             continue;
         }
@@ -172,7 +178,9 @@ fn firsts(group: &str) -> Vec<String> {
 }
 
 fn word(text: &str) -> String {
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
     text[..end].to_owned()
 }
 
@@ -270,7 +278,10 @@ fn a_violation_is_found_where_one_is_made() {
     let of = |folder: &str, source: &str| violations(folder, "made-up.rs", source);
     let found = of("flow", "use crate::names::Names;");
     assert_eq!(found, ["made-up.rs:1: flow imports names"]);
-    let found = of("engine", "\nuse crate::{\n  model::{Address, store},\n  store::Store,\n};");
+    let found = of(
+        "engine",
+        "\nuse crate::{\n  model::{Address, store},\n  store::Store,\n};",
+    );
     assert_eq!(found, ["made-up.rs:2: engine imports store"]);
     let found = of("wire", "fn f() { let x = crate::engine::EPOCH; }");
     assert_eq!(found, ["made-up.rs:1: wire imports engine"]);
@@ -294,13 +305,23 @@ fn what_is_allowed_is_not_taken_for_a_violation() {
         ("flow", "use crate::model::Address; // not crate::names::Names"),
         ("flow", "const TEXT: &str = \"use crate::names::Names; unsafe\";"),
         ("flow", "/// See [`crate::names`].\npub struct A;"),
-        ("engine", "use crate::{flow::FlowTable, model::{Address}, names::Names};"),
+        (
+            "engine",
+            "use crate::{flow::FlowTable, model::{Address}, names::Names};",
+        ),
         ("settings", "use crate::destination::Aggregation;"),
         ("console", "use crate::views::alert_text;"),
         ("run", "fn f() -> std::time::Instant { std::time::Instant::now() }"),
         ("command", "use crate::run::Replay;"),
-        ("wire", "const QUOTE: char = '\"'; const LIFE: &'static str = \"\"; use crate::model::Layer;"),
+        (
+            "wire",
+            "const QUOTE: char = '\"'; const LIFE: &'static str = \"\"; use crate::model::Layer;",
+        ),
     ] {
-        assert_eq!(violations(folder, "made-up.rs", source), Vec::<String>::new(), "{source}");
+        assert_eq!(
+            violations(folder, "made-up.rs", source),
+            Vec::<String>::new(),
+            "{source}"
+        );
     }
 }

@@ -44,7 +44,14 @@ fn standing(state: &Path) -> BTreeMap<String, (Value, Value, Value)> {
         .into_iter()
         .map(|alert| {
             let id = alert["id"].as_str().expect("an id").to_owned();
-            (id, (alert["state"].clone(), alert["kind"].clone(), alert["destination"].clone()))
+            (
+                id,
+                (
+                    alert["state"].clone(),
+                    alert["kind"].clone(),
+                    alert["destination"].clone(),
+                ),
+            )
         })
         .collect();
     assert_eq!(by_id.len(), count, "an alert stands twice in the ledger");
@@ -76,7 +83,10 @@ fn killed(state: &Path, path: &Path, kill: Kill) -> Vec<Value> {
         Kill::AfterInput(_) => "-",
     };
     let mut command = programs::replay(&["--state", text(state), "--threads", "2", file]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.spawn().expect("replay can be run");
     let mut input = child.stdin.take().expect("a pipe");
     let mut output = BufReader::new(child.stdout.take().expect("a pipe"));

@@ -79,11 +79,17 @@ fn differences(row: &[PathBuf]) -> Vec<String> {
     let over = learnt(first);
     for threads in others {
         let again = replay(&paths, threads, None);
-        for (what, one, other) in [("plain", &plain, &again), ("over a learnt ledger", &over, &learnt(threads))] {
+        for (what, one, other) in [
+            ("plain", &plain, &again),
+            ("over a learnt ledger", &over, &learnt(threads)),
+        ] {
             if one.octets != other.octets || one.status != other.status {
                 let names = ["alerts", "dns", "flows", "contacts"];
                 let which = names.iter().zip(one.octets.iter().zip(&other.octets));
-                let which: Vec<_> = which.filter(|(_, (one, other))| one != other).map(|(name, _)| *name).collect();
+                let which: Vec<_> = which
+                    .filter(|(_, (one, other))| one != other)
+                    .map(|(name, _)| *name)
+                    .collect();
                 wrong.push(format!("{name}: {what}: {which:?} differ at {threads} threads"));
             }
         }

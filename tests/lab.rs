@@ -6,13 +6,26 @@ use crate::support::checkout;
 use crate::support::programs::skip;
 
 const TOOLS: [&str; 11] = [
-    "ip", "tc", "ethtool", "nginx", "unbound", "nsd", "chronyd", "tcpdump", "tcpreplay", "rsyslogd", "jq",
+    "ip",
+    "tc",
+    "ethtool",
+    "nginx",
+    "unbound",
+    "nsd",
+    "chronyd",
+    "tcpdump",
+    "tcpreplay",
+    "rsyslogd",
+    "jq",
 ];
 
 fn is_there(tool: &str) -> bool {
     let mut command = Command::new("sh");
     command.args(["-c", "command -v \"$0\" || command -v \"/usr/sbin/$0\"", tool]);
-    command.stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 #[test]
@@ -24,7 +37,10 @@ fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
     }
     let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !is_there(tool)).collect();
     if !missing.is_empty() {
-        skip(&format!("the lab: tests/lab/install.sh installs what is missing: {}", missing.join(" ")));
+        skip(&format!(
+            "the lab: tests/lab/install.sh installs what is missing: {}",
+            missing.join(" ")
+        ));
         return;
     }
     let output = Command::new("sh")
@@ -35,5 +51,10 @@ fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
         .output()
         .expect("live.sh can be run");
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
 }

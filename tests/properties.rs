@@ -113,8 +113,10 @@ impl Packets for Engine {
         self.counters.merge(&outcome.counters);
         let alerts = outcome.batch.deliver.iter().map(|alert| format!("{alert:?}"));
         self.given.extend(alerts);
-        self.given.extend(outcome.records.iter().map(|record| format!("{record:?}")));
-        self.given.extend(outcome.events.iter().map(|event| format!("{event:?}")));
+        self.given
+            .extend(outcome.records.iter().map(|record| format!("{record:?}")));
+        self.given
+            .extend(outcome.events.iter().map(|event| format!("{event:?}")));
     }
 }
 
@@ -221,7 +223,9 @@ fn traffic(events: &[(i64, u8, u8, u8, u8, u16)]) -> Capture {
 
 fn frames(capture: &Capture) -> Vec<(LinkType, i64, Vec<u8>)> {
     let frames = capture.frames.iter();
-    frames.map(|frame| (LinkType::Ethernet, frame.time, frame.octets.clone())).collect()
+    frames
+        .map(|frame| (LinkType::Ethernet, frame.time, frame.octets.clone()))
+        .collect()
 }
 
 proptest! {

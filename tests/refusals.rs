@@ -60,11 +60,17 @@ fn assert_says(error: &str, words: &[&str]) {
 #[test]
 fn what_is_no_capture_is_refused() {
     let place = Place::new();
-    let text_file = place.file("notes.txt", b"these are not the packets that you are looking for, really");
+    let text_file = place.file(
+        "notes.txt",
+        b"these are not the packets that you are looking for, really",
+    );
     let error = refused(programs::replay(&[text(&text_file)]), 2);
     assert_says(&error, &["notes.txt", "not a capture"]);
     let empty = place.file("empty.pcap", b"");
-    assert_says(&refused(programs::replay(&[text(&empty)]), 2), &["empty.pcap", "not a capture"]);
+    assert_says(
+        &refused(programs::replay(&[text(&empty)]), 2),
+        &["empty.pcap", "not a capture"],
+    );
 }
 
 #[test]
@@ -111,7 +117,10 @@ fn settings_are_refused_with_file_and_key() {
         ("[names]\nsettle = 5\n", ["settle", "duration"]),
         ("[baseline]\nwindow = \"a while\"\n", ["window", "a while"]),
         ("[names\n", ["settings.toml", "1"]),
-        ("[[sink]]\nurl = \"carrier-pigeon://here\"\n", ["sink", "carrier-pigeon"]),
+        (
+            "[[sink]]\nurl = \"carrier-pigeon://here\"\n",
+            ["sink", "carrier-pigeon"],
+        ),
     ] {
         let path = place.file("settings.toml", settings.as_bytes());
         let error = refused(programs::replay(&["--config", text(&path), text(&good)]), 2);
@@ -131,7 +140,10 @@ fn arguments_are_refused() {
         &["--syslog", "carrier-pigeon://here"],
         &["--no-such-option"],
     ] {
-        let output = programs::replay(arguments).arg(&good).output().expect("replay can be run");
+        let output = programs::replay(arguments)
+            .arg(&good)
+            .output()
+            .expect("replay can be run");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
         assert!(said(&output).contains(arguments[0]), "{}", said(&output));
     }
@@ -161,15 +173,28 @@ fn a_folder_that_is_no_ledger_is_refused_and_left_alone() {
     let good = place.path("good.pcap");
     let error = refused(programs::replay(&["--state", text(&state), text(&good)]), 2);
     assert_says(&error, &["state", "not a ledger"]);
-    assert_eq!(std::fs::read_to_string(state.join("thesis.tex")).expect("the file"), "years of work");
+    assert_eq!(
+        std::fs::read_to_string(state.join("thesis.tex")).expect("the file"),
+        "years of work"
+    );
 }
 
 #[test]
 fn a_ledger_in_use_fails_and_its_user_goes_on() {
     let place = Place::new();
     let state = place.path("state");
-    let mut command = programs::replay(&["--state", text(&state), "--alerts", text(&place.path("alerts.jsonl")), "-"]);
-    let mut first = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("replay can be run");
+    let mut command = programs::replay(&[
+        "--state",
+        text(&state),
+        "--alerts",
+        text(&place.path("alerts.jsonl")),
+        "-",
+    ]);
+    let mut first = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("replay can be run");
     let mut input = first.stdin.take().expect("a pipe");
     let octets = long();
     // More than a pipe holds: once it is through, the first run has its ledger open and reads.
@@ -202,7 +227,15 @@ fn rule_a4_a_receiver_that_is_not_there_loses_nothing() {
     drop(listener);
     let url = format!("tcp://127.0.0.1:{port}");
     let run = |alerts: &Path| {
-        programs::replay(&["--state", text(&state), "--alerts", text(alerts), "--syslog", &url, text(&good)])
+        programs::replay(&[
+            "--state",
+            text(&state),
+            "--alerts",
+            text(alerts),
+            "--syslog",
+            &url,
+            text(&good),
+        ])
     };
     let alerts = place.path("alerts.jsonl");
     let error = refused(run(&alerts), 1);

@@ -35,7 +35,11 @@ fn parts(message: &str) -> (u8, Vec<&str>, Value) {
         fields.push(field);
         rest = behind;
     }
-    (priority.parse().expect("a priority"), fields, serde_json::from_str(rest).expect("JSON"))
+    (
+        priority.parse().expect("a priority"),
+        fields,
+        serde_json::from_str(rest).expect("JSON"),
+    )
 }
 
 /// Holds messages against the lines of the alerts' file.

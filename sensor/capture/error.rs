@@ -70,3 +70,61 @@ pub enum CaptureError {
 pub(super) fn link_name(number: i32) -> String {
     pcap::Linktype(number).get_name().unwrap_or_else(|_| number.to_string())
 }
+
+/// Why a reader of files cannot go on; [`Fault::within`] says it of a file.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The file ends within a frame.
+    Cut,
+    /// This is wrong with the next frame.
+    Damaged(String),
+    /// The next frame's link type is not supported; this is its number.
+    Link(i32),
+    /// Reading failed.
+    Read(io::Error),
+}
+
+impl Fault {
+    /// Returns the fault of a frame that claims too many octets.
+    pub(super) fn long(octets: usize) -> Self {
+        Self::Damaged(format!("it claims {octets} octets"))
+    }
+
+    /// Returns the fault of a part of the file that is too short for what it is.
+    pub(super) fn short(part: &str) -> Self {
+        Self::Damaged(format!("its {part} is too short"))
+    }
+
+    /// Returns the error of a file, named so, whose frame of this number cannot be had.
+    pub(super) fn within(self, file: &str, frame: u64) -> CaptureError {
+        let file = file.to_owned();
+        match self {
+            Self::Cut => CaptureError::Cut { file, frame },
+            Self::Damaged(reason) => CaptureError::Damaged { file, frame, reason },
+            Self::Link(number) => CaptureError::LinkType {
+                from: file,
+                name: link_name(number),
+            },
+            Self::Read(source) => CaptureError::Read { file, source },
+        }
+    }
+
+    /// Returns the error of a file, named so, that does not begin as a capture does.
+    pub(super) fn at_start(self, file: &str) -> CaptureError {
+        let reason = match self {
+            Self::Cut => "it ends within its header".to_owned(),
+            Self::Damaged(reason) => reason,
+            other => return other.within(file, 1),
+        };
+        CaptureError::NotACapture {
+            file: file.to_owned(),
+            reason,
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(source: io::Error) -> Self {
+        Self::Read(source)
+    }
+}

@@ -1,14 +1,16 @@
 //! Capture files: pcap and pcapng, from a path or from standard input (rule W1).
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::classic::{self, Classic, FILE_HEADER, Header};
-use super::error::{CaptureError, link_name};
-use super::savefile::{self, Savefile};
+use super::classic::{Classic, FILE_HEADER, Header};
+use super::error::{CaptureError, Fault};
+use super::input::Input;
+use super::pcapng::{self, Pcapng};
+use super::savefile::Savefile;
 use crate::model::{Frame, LinkType, SourceId};
 
 /// The path that stands for standard input.
@@ -26,19 +28,21 @@ pub struct CaptureFile {
 
 enum Reader {
     Classic(Box<Classic<Box<dyn Read + Send>>>),
+    Pcapng(Box<Pcapng<Box<dyn Read + Send>>>),
     Savefile(Savefile),
 }
 
 impl CaptureFile {
     /// Opens a capture file, whose frames come from `source`; the path `-` is standard input.
     ///
-    /// Plain pcap is read by ourselves and streams; the rest is libpcap's, and what of that comes from standard input
-    /// is copied to a temporary file first.
+    /// Plain pcap and pcapng are read by ourselves and stream; patched formats of pcap are libpcap's, and what of that
+    /// comes from standard input is copied to a temporary file first. Pcapng is read on to its first frame.
     ///
     /// # Errors
     ///
     /// [`CaptureError::Read`] when the file cannot be read, [`CaptureError::NotACapture`] when it is no capture,
-    /// or ends within its header, and [`CaptureError::LinkType`] for a link type that the sensor does not know.
+    /// or ends within its header, and [`CaptureError::LinkType`] when the sensor does not know the link type of the
+    /// first frame.
     pub fn open(path: &Path, source: SourceId) -> Result<Self, CaptureError> {
         let is_input = path.as_os_str() == STANDARD_INPUT;
         let name = match is_input {
@@ -49,7 +53,7 @@ impl CaptureFile {
             file: name.clone(),
             source,
         };
-        let (mut input, octets_total): (Box<dyn Read + Send>, _) = if is_input {
+        let (input, octets_total): (Box<dyn Read + Send>, _) = if is_input {
             let input = io::stdin();
             if input.is_terminal() {
                 return Err(CaptureError::NotACapture {
@@ -63,23 +67,23 @@ impl CaptureFile {
             let about = file.metadata().map_err(failed)?;
             (Box::new(file), about.is_file().then_some(about.len()))
         };
-        let mut start = Vec::with_capacity(FILE_HEADER);
-        let read = input.by_ref().take(FILE_HEADER as u64).read_to_end(&mut start);
-        read.map_err(failed)?;
-        let reader = match start.first_chunk().and_then(Header::parse) {
-            Some(header) => {
-                let link = LinkType::from_number(header.link).ok_or_else(|| CaptureError::LinkType {
-                    from: name.clone(),
-                    name: link_name(header.link),
-                })?;
-                Reader::Classic(Box::new(Classic::new(input, header, link)))
-            }
-            None if octets_total.is_some() => Reader::Savefile(Savefile::open(path, &name)?),
-            None => {
-                let spool = spool(&start, input).map_err(failed)?;
-                // Open, it outlives its name, which is given up here.
-                Reader::Savefile(Savefile::open(spool.path(), &name)?)
-            }
+        let mut input = Input::new(input);
+        input.fill(FILE_HEADER).map_err(failed)?;
+        let classic = input.held().first_chunk().and_then(Header::parse);
+        let reader = if let Some(header) = classic {
+            let link = LinkType::from_number(header.link).ok_or(Fault::Link(header.link));
+            let link = link.map_err(|fault| fault.at_start(&name))?;
+            Reader::Classic(Box::new(Classic::new(input, header, link)))
+        } else if input.held().starts_with(&pcapng::MAGIC) {
+            let pcapng = Pcapng::open(input).map_err(|fault| fault.at_start(&name))?;
+            Reader::Pcapng(Box::new(pcapng))
+        } else if octets_total.is_some() {
+            Reader::Savefile(Savefile::open(path, &name)?)
+        } else {
+            let mut spool = NamedTempFile::new().map_err(failed)?;
+            input.copy_to(&mut spool).map_err(failed)?;
+            // Open, it outlives its name, which is given up here.
+            Reader::Savefile(Savefile::open(spool.path(), &name)?)
         };
         Ok(Self {
             name,
@@ -96,35 +100,21 @@ impl CaptureFile {
     /// # Errors
     ///
     /// [`CaptureError::Cut`] when the file ends within a frame, [`CaptureError::Damaged`] when the next one cannot be
-    /// found, [`CaptureError::Read`] when reading fails. The frames before were given; after an error there are none.
+    /// found, [`CaptureError::LinkType`] when it comes from an interface whose link type the sensor does not know,
+    /// [`CaptureError::Read`] when reading fails. The frames before were given; after an error there are none.
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "a frame borrows from its reader")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
         if self.is_ended {
             return Ok(None);
         }
-        let (read, link) = match &mut self.reader {
-            Reader::Classic(classic) => {
-                let link = classic.link;
-                (
-                    classic
-                        .next()
-                        .map_err(|fault| classic_fault(fault, &self.name, self.frames + 1)),
-                    link,
-                )
-            }
-            Reader::Savefile(savefile) => {
-                let link = savefile.link;
-                (
-                    savefile
-                        .next()
-                        .map_err(|fault| savefile_fault(fault, &self.name, self.frames + 1)),
-                    link,
-                )
-            }
+        let read = match &mut self.reader {
+            Reader::Classic(classic) => classic.next(),
+            Reader::Pcapng(pcapng) => pcapng.next(),
+            Reader::Savefile(savefile) => savefile.next(),
         };
-        match read {
-            Ok(Some((time, octets))) => {
+        match read.map_err(|fault| fault.within(&self.name, self.frames + 1)) {
+            Ok(Some((time, link, octets))) => {
                 self.frames += 1;
                 Ok(Some(Frame {
                     time,
@@ -150,7 +140,8 @@ impl CaptureFile {
     #[must_use]
     pub fn octets_read(&self) -> u64 {
         match &self.reader {
-            Reader::Classic(classic) => classic.octets_read,
+            Reader::Classic(classic) => classic.input.octets_read,
+            Reader::Pcapng(pcapng) => pcapng.input.octets_read,
             Reader::Savefile(savefile) => savefile.octets_read,
         }
     }
@@ -166,36 +157,6 @@ impl CaptureFile {
     pub const fn frames(&self) -> u64 {
         self.frames
     }
-}
-
-fn classic_fault(fault: classic::Fault, name: &str, frame: u64) -> CaptureError {
-    let file = name.to_owned();
-    match fault {
-        classic::Fault::Cut => CaptureError::Cut { file, frame },
-        classic::Fault::Long(length) => CaptureError::Damaged {
-            file,
-            frame,
-            reason: format!("it claims {length} octets"),
-        },
-        classic::Fault::Read(source) => CaptureError::Read { file, source },
-    }
-}
-
-fn savefile_fault(fault: savefile::Fault, name: &str, frame: u64) -> CaptureError {
-    let file = name.to_owned();
-    match fault {
-        savefile::Fault::Cut => CaptureError::Cut { file, frame },
-        savefile::Fault::Damaged(reason) => CaptureError::Damaged { file, frame, reason },
-    }
-}
-
-/// Copies an input that cannot be read twice to a temporary file.
-fn spool(start: &[u8], mut rest: impl Read) -> io::Result<NamedTempFile> {
-    let mut spool = NamedTempFile::new()?;
-    spool.write_all(start)?;
-    io::copy(&mut rest, &mut spool)?;
-    spool.flush()?;
-    Ok(spool)
 }
 
 #[cfg(test)]

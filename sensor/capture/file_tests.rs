@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::*;
@@ -26,13 +27,15 @@ fn read(path: &Path) -> (Vec<Kept>, Option<String>) {
 }
 
 /// Returns the same by libpcap alone, with its endings told apart as far as ours are.
-fn read_by_libpcap(path: &Path) -> (Vec<Kept>, Option<savefile::Fault>) {
-    let mut file = Savefile::open(path, "").unwrap();
+fn read_by_libpcap(path: &Path) -> (Vec<Kept>, Option<Fault>) {
+    let mut file = match Savefile::open(path, "") {
+        Ok(file) => file,
+        Err(error) => return (Vec::new(), Some(Fault::Damaged(error.to_string()))),
+    };
     let mut frames = Vec::new();
-    let link = file.link;
     loop {
         match file.next() {
-            Ok(Some((time, octets))) => frames.push((time, link, octets.to_vec())),
+            Ok(Some((time, link, octets))) => frames.push((time, link, octets.to_vec())),
             Ok(None) => return (frames, None),
             Err(fault) => return (frames, Some(fault)),
         }
@@ -142,7 +145,10 @@ fn captures(folder: &str) -> Vec<PathBuf> {
         for path in entries.map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "pcap") {
+            } else if path
+                .extension()
+                .is_some_and(|ending| ending == "pcap" || ending == "pcapng")
+            {
                 found.push(path);
             }
         }
@@ -154,39 +160,48 @@ fn captures(folder: &str) -> Vec<PathBuf> {
 /// Captures that were made or damaged to be hostile; where the fraction is more than a second or the seconds have the
 /// upper bit, libpcap's arithmetic in 32 signed bits overflows and ours does not.
 const HOSTILE: &str = "hostile";
+/// What libpcap says of pcapng that it does not read and we do: interfaces and sections that differ, frames beyond the
+/// snap length, and no interfaces, hence no frames.
+const OURS_ALONE: [&str; 4] = [
+    "different from the",
+    "different byte orders",
+    "bigger than snaplen",
+    "has no Interface Description Blocks",
+];
 
 #[test]
-fn our_reader_and_libpcap_give_the_same_frames() {
-    let paths = [captures("captures"), captures("../shared/corpus")].concat();
-    let mut compared = 0;
-    for path in paths {
-        let Ok(CaptureFile { reader, .. }) = CaptureFile::open(&path, SourceId(0)) else {
-            continue;
-        };
-        if let Reader::Savefile(..) = reader {
+fn our_readers_and_libpcap_give_the_same_frames() {
+    let (mut compared, mut ours_alone) = (0, 0);
+    for path in [captures("captures"), captures("../shared/corpus")].concat() {
+        let at = path.display();
+        let opened = CaptureFile::open(&path, SourceId(0)).map(|file| file.reader);
+        if let Ok(Reader::Savefile(..)) = opened {
             continue;
         }
         let (ours, end) = read(&path);
         let (theirs, fault) = read_by_libpcap(&path);
-        assert_eq!(ours.len(), theirs.len(), "{}", path.display());
-        let is_hostile = path.iter().any(|part| part == HOSTILE);
-        for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-            assert_eq!(
-                (ours.1, &ours.2),
-                (theirs.1, &theirs.2),
-                "frame {} of {}",
-                number + 1,
-                path.display()
-            );
-            assert!(
-                is_hostile || ours.0 == theirs.0,
-                "time of frame {} of {}",
-                number + 1,
-                path.display()
-            );
+        let is_ours_alone = match (opened, &fault) {
+            (Ok(Reader::Pcapng(..)), Some(Fault::Damaged(reason))) => {
+                OURS_ALONE.iter().any(|part| reason.contains(part))
+            }
+            _ => false,
+        };
+        if is_ours_alone {
+            println!("{at}: {} frames, of which libpcap reads {}", ours.len(), theirs.len());
+            assert!(ours.len() >= theirs.len(), "{at}");
+            ours_alone += 1;
+        } else {
+            assert_eq!(ours.len(), theirs.len(), "{at}: {end:?}, {fault:?}");
+            assert_eq!(end.is_some(), fault.is_some(), "{at}: {end:?}, {fault:?}");
+            compared += 1;
         }
-        assert_eq!(end.is_some(), fault.is_some(), "{}: {end:?}, {fault:?}", path.display());
-        compared += 1;
+        let is_hostile = path.iter().any(|part| part == HOSTILE);
+        for (number, (ours, theirs)) in (1..).zip(ours.iter().zip(&theirs)) {
+            assert_eq!((ours.1, &ours.2), (theirs.1, &theirs.2), "frame {number} of {at}");
+            // A frame without a time has none in libpcap, and that of the frame before here.
+            let is_same_time = ours.0 == theirs.0 || theirs.0 == Timestamp(0);
+            assert!(is_hostile || is_same_time, "time of frame {number} of {at}");
+        }
     }
-    println!("{compared} files compared");
+    println!("{compared} files compared, {ours_alone} beyond libpcap");
 }

@@ -6,7 +6,10 @@
 mod classic;
 mod error;
 mod file;
+mod input;
+mod interface;
 mod live;
+mod pcapng;
 mod savefile;
 
 pub use error::CaptureError;

@@ -1,31 +1,22 @@
-//! Capture files read by libpcap: pcapng, and whatever classic pcap is not plain.
+//! Capture files read by libpcap: classic pcap that is not plain, such as patched formats and old versions.
 
 use std::path::Path;
 
 use pcap::{Capture, Offline, Precision};
 
-use super::error::{CaptureError, link_name};
+use super::error::{CaptureError, Fault, link_name};
+use super::input::Captured;
 use crate::model::{LinkType, SECOND, Timestamp};
 
-/// Octets that a block of pcapng holds beside its frame, to tell about how far reading is.
-const BLOCK: u64 = 32;
+/// Octets that most formats hold beside a frame, to tell about how far reading is.
+const FRAME_HEADER: u64 = 24;
 
 /// A file that libpcap reads.
 pub(super) struct Savefile {
     capture: Capture<Offline>,
-    /// The link type, known to be supported.
-    pub link: LinkType,
+    link: LinkType,
     /// About how many octets were taken.
     pub octets_read: u64,
-}
-
-/// Why no further frame can be given.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The file ends within a frame.
-    Cut,
-    /// libpcap says so.
-    Damaged(String),
 }
 
 impl Savefile {
@@ -53,16 +44,16 @@ impl Savefile {
         })
     }
 
-    /// Returns the next frame's time and octets, or `None` at the end of the file.
+    /// Returns the next frame's time, link type and octets, or `None` at the end of the file.
     ///
     /// # Errors
     ///
     /// [`Fault`]; after one the file cannot be read on.
-    pub(super) fn next(&mut self) -> Result<Option<(Timestamp, &[u8])>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Captured<'_>>, Fault> {
         match self.capture.next_packet() {
             Ok(packet) => {
-                self.octets_read += BLOCK + packet.data.len() as u64;
-                Ok(Some((time_of(packet.header), packet.data)))
+                self.octets_read += FRAME_HEADER + packet.data.len() as u64;
+                Ok(Some((time_of(packet.header), self.link, packet.data)))
             }
             Err(pcap::Error::NoMorePackets) => Ok(None),
             Err(error) => {

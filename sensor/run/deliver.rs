@@ -4,9 +4,8 @@
 //! not take stays in the ledger for the next run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -50,23 +49,47 @@ impl Notice {
 
 /// The threads that deliver.
 pub(super) struct Deliveries {
-    threads: Vec<JoinHandle<Result<Option<String>, LedgerError>>>,
+    threads: Vec<(String, DeliveryThread)>,
     notice: Notice,
-    is_ending: Arc<AtomicBool>,
+    outbox: Outbox,
+}
+
+/// Ends with why lines are left, if any are.
+type DeliveryThread = JoinHandle<Result<Option<SinkError>, LedgerError>>;
+
+/// The lines in the ledger, seen by those who look after their number.
+#[derive(Clone)]
+pub(super) struct Outbox {
     store: Arc<Store>,
+    sinks: Vec<String>,
+}
+
+impl Outbox {
+    /// Deletes lines that every sink of this run took, and the oldest of the others if there are too many.
+    pub fn trim(&self) -> Result<(), LedgerError> {
+        let mut taken = self.store.outbox_end();
+        for sink in &self.sinks {
+            taken = taken.min(self.store.position(sink)?.unwrap_or(0));
+        }
+        let dropped = self.store.trim_outbox(taken, KEPT_LINES)?;
+        if dropped > 0 {
+            tracing::warn!("{dropped} alerts were not taken by every sink in time and are no longer kept for delivery");
+        }
+        Ok(())
+    }
 }
 
 impl Deliveries {
     /// Starts a thread for each sink. A sink that is new starts from now; one that the ledger knows, from its position.
     pub fn start(store: &Arc<Store>, sinks: Vec<Box<dyn Sink>>, persistence: Persistence) -> Result<Self, RunError> {
-        let is_ending = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         let mut notices = Vec::new();
         for sink in sinks {
-            let position = match store.position(sink.name())? {
+            let name = sink.name().to_owned();
+            let position = match store.position(&name)? {
                 Some(position) => position,
                 None => {
-                    store.set_position(sink.name(), store.outbox_end())?;
+                    store.set_position(&name, store.outbox_end())?;
                     store.outbox_end()
                 }
             };
@@ -79,15 +102,17 @@ impl Deliveries {
                 sink,
                 position,
                 persistence,
-                is_ending: Arc::clone(&is_ending),
             };
-            threads.push(spawn("deliver".to_owned(), move || delivery.run(&notice))?);
+            threads.push((name, spawn("deliver".to_owned(), move || delivery.run(&notice))?));
         }
+        let outbox = Outbox {
+            store: Arc::clone(store),
+            sinks: threads.iter().map(|(name, _)| name.clone()).collect(),
+        };
         Ok(Self {
             threads,
             notice: Notice(notices),
-            is_ending,
-            store: Arc::clone(store),
+            outbox,
         })
     }
 
@@ -95,24 +120,29 @@ impl Deliveries {
         self.notice.clone()
     }
 
+    pub fn outbox(&self) -> Outbox {
+        self.outbox.clone()
+    }
+
     /// Waits until everything is delivered or given up; returns what each sink that gave up says.
     pub fn finish(self) -> Result<Vec<String>, RunError> {
-        self.is_ending.store(true, Ordering::Release);
         self.notice.give();
         drop(self.notice);
+        let store = &self.outbox.store;
         let mut undelivered = Vec::new();
-        for thread in self.threads {
-            undelivered.extend(thread.join().map_err(|_| RunError::Panicked("deliver"))??);
+        for (name, thread) in self.threads {
+            if let Some(error) = thread.join().map_err(|_| RunError::Panicked("deliver"))?? {
+                let left = store.outbox_end().saturating_sub(store.position(&name)?.unwrap_or(0));
+                let fate = if store.is_temporary() {
+                    "lost with the temporary ledger; give --state to keep them"
+                } else {
+                    "kept in the ledger and delivered next time"
+                };
+                undelivered.push(format!("{error}; {left} undelivered lines are {fate}"));
+            }
         }
-        let positions = self.store.positions()?;
-        let taken = positions.iter().map(|(_, position)| *position).min();
-        let dropped = self
-            .store
-            .trim_outbox(taken.unwrap_or_else(|| self.store.outbox_end()), KEPT_LINES)?;
-        if dropped > 0 {
-            tracing::warn!("{dropped} alerts were not taken by every sink in time and are no longer kept for delivery");
-        }
-        self.store.sync()?;
+        self.outbox.trim()?;
+        store.sync()?;
         Ok(undelivered)
     }
 }
@@ -123,25 +153,20 @@ struct Delivery {
     sink: Box<dyn Sink>,
     position: u64,
     persistence: Persistence,
-    is_ending: Arc<AtomicBool>,
 }
 
 impl Delivery {
     /// Delivers until the run ends; returns why lines are left, if any are.
-    fn run(mut self, notice: &Receiver<()>) -> Result<Option<String>, LedgerError> {
+    fn run(mut self, notice: &Receiver<()>) -> Result<Option<SinkError>, LedgerError> {
         let mut failures = 0;
         let mut pause = FIRST_PAUSE;
         let mut is_open = true;
         loop {
-            if is_open {
-                let told = if failures == 0 {
-                    notice.recv().map_err(|_| RecvTimeoutError::Disconnected)
-                } else {
-                    notice.recv_timeout(pause)
-                };
-                is_open = !matches!(told, Err(RecvTimeoutError::Disconnected));
-            } else if failures > 0 {
-                std::thread::sleep(pause);
+            if failures > 0 {
+                is_open = self.wait(notice, pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else if is_open {
+                is_open = notice.recv().is_ok();
             }
             match self.drain()? {
                 Ok(()) => {
@@ -159,15 +184,29 @@ impl Delivery {
                         Persistence::Tries(most) => failures >= most,
                     };
                     if is_last {
-                        let left = self.store.outbox_end().saturating_sub(self.position);
-                        return Ok(Some(format!(
-                            "{error}; {left} lines stay in the ledger and are delivered next time"
-                        )));
+                        return Ok(Some(error));
                     }
                     if failures == 1 {
                         tracing::warn!("{error}; trying again");
                     }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Waits for the whole pause, whatever is committed meanwhile; says whether the run goes on. A sink that is tried for
+    /// good is tried once more as soon as the run ends.
+    fn wait(&self, notice: &Receiver<()>, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            match notice.recv_deadline(until) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => {
+                    if self.persistence != Persistence::Forever {
+                        std::thread::sleep(until.saturating_duration_since(Instant::now()));
+                    }
+                    return false;
                 }
             }
         }
@@ -191,9 +230,6 @@ impl Delivery {
             }
             self.position = last;
             self.store.set_position(self.sink.name(), last)?;
-            if self.is_ending.load(Ordering::Acquire) && lines.len() < CHUNK {
-                return Ok(Ok(()));
-            }
         }
     }
 }

@@ -109,13 +109,14 @@ impl Pipeline {
         let (marks, marked) = bounded(MARKS);
         let (decided, decisions) = bounded(UNCOMMITTED);
         let judge = spawn("judge".to_owned(), move || preside(judge, &marked, &ends, &decided))?;
-        let (store, notice) = (Arc::clone(&parts.store), deliveries.notice());
+        let (store, notice, outbox) = (Arc::clone(&parts.store), deliveries.notice(), deliveries.outbox());
         let keeper = Keeper {
             store,
             records: parts.records,
             files: parts.files,
             counters: Counters::default(),
             notice,
+            outbox,
         };
         let commit = spawn("commit".to_owned(), move || keeper.keep(&decisions))?;
         let fan = Fan::new(inputs, reused, marks, parts.when_full);
@@ -221,6 +222,7 @@ struct Keeper {
     files: FileNumbers,
     counters: Counters,
     notice: super::deliver::Notice,
+    outbox: super::deliver::Outbox,
 }
 
 impl Keeper {
@@ -234,6 +236,7 @@ impl Keeper {
             }
             if synced.elapsed() >= SYNC_EVERY {
                 self.store.sync()?;
+                self.outbox.trim()?;
                 synced = Instant::now();
             }
         }

@@ -60,7 +60,7 @@ pub struct Store {
     outbox_start: Mutex<u64>,
     outbox_end: AtomicU64,
     // Removed when the tables are closed, so it stands behind them.
-    _folder: Option<TempDir>,
+    own_folder: Option<TempDir>,
 }
 
 impl std::fmt::Debug for Store {
@@ -112,6 +112,12 @@ impl Store {
         Self::of(Rows::new(db, dir.to_owned(), Log::Kept), expiry, Some(own))
     }
 
+    /// Says whether the ledger vanishes with this value.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        self.own_folder.is_some()
+    }
+
     fn open_claimed(
         dir: &Path,
         memory: u64,
@@ -145,7 +151,7 @@ impl Store {
             recent_holders: RwLock::new(recent_holders),
             outbox_start: Mutex::new(outbox_start),
             outbox_end: AtomicU64::new(outbox_end),
-            _folder: folder,
+            own_folder: folder,
         })
     }
 }

@@ -221,7 +221,7 @@ fn reading_what_is_not_there_fails_and_makes_nothing() {
 #[test]
 fn a_temporary_ledger_leaves_nothing_behind() {
     let store = Store::temporary(MEMORY, RETENTION).unwrap();
-    let folder = store._folder.as_ref().unwrap().path().to_owned();
+    let folder = store.own_folder.as_ref().unwrap().path().to_owned();
     store.commit(&Batch::empty(1, Timestamp(5))).unwrap();
     assert!(folder.exists());
     drop(store);

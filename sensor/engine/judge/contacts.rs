@@ -115,6 +115,12 @@ impl Contact {
         }
     }
 
+    /// Says whether its originator has shown that it is one: in the middle of a flow it has to have sent something (rule
+    /// F3).
+    pub fn is_spoken_for(&self) -> bool {
+        self.start != FlowStart::Midstream || self.has_spoken
+    }
+
     /// Returns the contact as the ledger keeps it.
     pub fn to_pending(&self, segment: std::sync::Arc<str>) -> PendingContact {
         PendingContact {

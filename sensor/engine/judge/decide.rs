@@ -146,8 +146,8 @@ impl Judge {
         let at = contact.first;
         // The same destination got through while this one waited: the two are one (rule B3).
         let retried = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
-        let is_retried = retried.is_some_and(|pair| pair.first >= at && pair.first <= until);
-        if is_retried || (matches!(new.key, PairKey::Address(_)) && self.is_getting_through(&contact, until)) {
+        let got_through = retried.is_some_and(|pair| pair.first >= at && pair.first <= until);
+        if got_through || self.gets_through(&contact, who, until) {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
             return Ok(());
         }
@@ -194,18 +194,20 @@ impl Judge {
         Ok(place)
     }
 
-    /// Says whether a contact of the same host with the same address got through within settle and waits for its name.
-    fn is_getting_through(&self, attempt: &Contact, until: Timestamp) -> bool {
-        let others = self.contacts.waiting_for(attempt.responder.ip).iter();
-        let mut others = others.filter_map(|flow| self.contacts.waiting(*flow));
-        others.any(|other| {
-            other.segment == attempt.segment
-                && other.originator.ip == attempt.originator.ip
-                && !other.outcome.is_attempt()
-                && other.has_spoken
-                && other.first >= attempt.first
-                && other.first <= until
-        })
+    /// Says whether a contact of the same workload with the same address, begun by `until`, got through and only waits for
+    /// its name (rule B3).
+    fn gets_through(&mut self, attempt: &Contact, who: Who, until: Timestamp) -> bool {
+        let waiting: SmallVec<[Contact; 2]> = self
+            .contacts
+            .waiting_for(attempt.responder.ip)
+            .iter()
+            .filter_map(|flow| self.contacts.waiting(*flow))
+            .filter(|other| !other.outcome.is_attempt() && other.is_spoken_for())
+            .filter(|other| other.segment == attempt.segment || who.rule.is_some())
+            .filter(|other| other.first >= attempt.first && other.first <= until)
+            .cloned()
+            .collect();
+        waiting.iter().any(|other| self.who(other).id == who.id)
     }
 
     /// Keeps what a judged contact's flow may still lead to, unless it has ended.
@@ -296,10 +298,7 @@ impl Judge {
         let is_resolvers = candidate.scope == Scope::Resolver
             || self.facts.is_resolver((candidate.segment, client))
             || self.policy.names.resolvers.contains(&client);
-        if is_resolvers
-            || self.is_internal(server)
-            || self.policy.names.trusted_servers.contains(&server)
-        {
+        if is_resolvers || self.is_internal(server) || self.policy.names.trusted_servers.contains(&server) {
             return Ok(false);
         }
         let pair = self

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::flow::{FlowUpdate, NOTABLE_OCTETS};
 use crate::model::{
-    Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, FlowEnd, FlowStart, LedgerError, NameRecord,
-    ResolverState, Segment, Span, Timestamp, Verdict,
+    Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, FlowEnd, LedgerError, NameRecord, ResolverState,
+    Segment, Span, Timestamp, Verdict,
 };
 use hashbrown::HashMap;
 
@@ -431,8 +431,8 @@ impl Judge {
     fn consider(&mut self, contact: Contact, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
         let until = contact.first.plus(self.settle());
         let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
-        if contact.start == FlowStart::Midstream && !contact.has_spoken {
-            // Backscatter is no contact (rules F2, F3).
+        if !contact.is_spoken_for() {
+            // Backscatter is no contact (rule F3).
             let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
             if !is_one_way {
                 if is_over && contact.end.is_some() {
