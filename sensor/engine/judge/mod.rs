@@ -13,9 +13,11 @@ mod loss;
 mod naming;
 mod open;
 mod originator;
+mod recording;
 mod records;
 mod registry;
 mod resume;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -117,7 +119,7 @@ pub struct Judge {
     resumed: resume::Resumed,
     has_saved_names: bool,
     detected: Vec<ResolverState>,
-    outside: HashMap<Segment, epoch::Outside, foldhash::quality::RandomState>,
+    outside: HashMap<Segment, upkeep::Outside, foldhash::quality::RandomState>,
     next_sequence: u64,
     last_expiry: Option<Timestamp>,
     /// Whether this is the run's last epoch.
