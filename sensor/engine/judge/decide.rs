@@ -1,27 +1,25 @@
 //! The verdict on one contact: what it is called, whether that is new, and what is recorded (rules B1 to B4, D3, N4).
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
 use crate::alerting::{Admit, BurstScope};
-use crate::baseline::{ContactFacts, PairPlace};
+use crate::baseline::PairPlace;
 use crate::destination::Destination;
 use crate::model::{
-    Address, AlertEvidence, AlertId, AlertKind, BaselineMode, ContactDestination, ContactRecord, Counter, Evidence,
-    LedgerError, NameRecord, Novelty, PairKey, Record, Scope, Span, Timestamp, Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, BaselineMode, Counter, Evidence, LedgerError, NameRecord, Span, Timestamp,
+    Unexplained, Verdict,
 };
 use crate::names::Candidate;
 
 use super::Judge;
 use super::contacts::{Contact, Judged, Sequel};
 use super::naming::NoName;
+use super::novelty::NewThing;
+use super::record::facts_of;
 use super::registry::{Learning, Who};
 
 /// Another name that the client was given for the address is looked at if it is no older than this (rule N4).
 const SEVERAL_NAMES_WITHIN: Span = Span::seconds(60);
-/// A server that was in the client's baseline for this long is trusted (rule N4).
-const TRUSTED_AFTER: Span = Span::days(1);
 
 /// What a contact is with.
 #[derive(Debug, Clone)]
@@ -63,15 +61,6 @@ impl Meaning {
             Self::Unnamed(no_name) => Some(no_name.why),
         }
     }
-}
-
-/// What is new about a contact.
-#[derive(Debug, Clone)]
-pub(super) struct NewThing {
-    pub kind: AlertKind,
-    pub key: PairKey,
-    /// The destination in the alert's id.
-    pub text: String,
 }
 
 impl Judge {
@@ -286,117 +275,6 @@ impl Judge {
         })
     }
 
-    fn is_known_domain(&mut self, who: Who, destination: &Destination, at: Timestamp) -> Result<bool, LedgerError> {
-        self.is_known(who, &PairKey::Domain(destination.domain.clone()), at)
-    }
-
-    /// Says whether evidence came from an external server that nobody vouches for (rule N4).
-    fn is_untrusted(&mut self, who: Who, candidate: &Candidate, at: Timestamp) -> Result<bool, LedgerError> {
-        let server = candidate.evidence.server;
-        // What a resolver asked, for others or for itself, is exempt: no name server is in anybody's baseline.
-        let client = candidate.evidence.client;
-        let is_resolvers = candidate.scope == Scope::Resolver
-            || self.facts.is_resolver((candidate.segment, client))
-            || self.policy.names.resolvers.contains(&client);
-        if is_resolvers || self.is_internal(server) || self.policy.names.trusted_servers.contains(&server) {
-            return Ok(false);
-        }
-        let pair = self
-            .baseline
-            .pair(&*self.ledger, who.id, &PairKey::Address(server), at)?;
-        Ok(pair.is_none_or(|pair| at.since(pair.first) < TRUSTED_AFTER))
-    }
-
-    /// Says what is new about a contact, if anything is (rules B2, D3, N4).
-    pub(super) fn novelty(
-        &mut self,
-        contact: &Contact,
-        who: Who,
-        meaning: &Meaning,
-    ) -> Result<Option<NewThing>, LedgerError> {
-        let at = contact.first;
-        let address = NewThing {
-            kind: AlertKind::NewExternalIp,
-            key: PairKey::Address(contact.responder.ip),
-            text: contact.responder.ip.to_string(),
-        };
-        let new = match meaning {
-            Meaning::Unnamed(_) => address,
-            Meaning::Named {
-                destination,
-                is_untrusted,
-                ..
-            } => {
-                let domain = PairKey::Domain(destination.domain.clone());
-                if !self.is_known(who, &domain, at)? {
-                    return Ok(Some(NewThing {
-                        kind: AlertKind::NewExternalDomain,
-                        text: destination.domain.to_string(),
-                        key: domain,
-                    }));
-                }
-                if let Some(tenant) = &destination.tenant {
-                    let key = PairKey::Tenant(tenant.clone());
-                    if !self.is_known(who, &key, at)? {
-                        return Ok(Some(NewThing {
-                            kind: AlertKind::NewTenant,
-                            text: tenant.to_string(),
-                            key,
-                        }));
-                    }
-                }
-                if !is_untrusted {
-                    return Ok(None);
-                }
-                address
-            }
-        };
-        Ok(if self.is_known(who, &new.key, at)? {
-            None
-        } else {
-            Some(new)
-        })
-    }
-
-    /// Says whether a pair is known to a workload, by itself or from the group that it started from (rules B2, B4).
-    fn is_known(&mut self, who: Who, key: &PairKey, at: Timestamp) -> Result<bool, LedgerError> {
-        if self.baseline.is_known(&*self.ledger, who.id, key, at)? {
-            return Ok(true);
-        }
-        let Some(record) = self.registry.record(who.id) else {
-            return Ok(false);
-        };
-        let since = record.since;
-        let Some(group) = record.group.clone() else {
-            return Ok(false);
-        };
-        if at.since(since) > self.policy.baseline.window {
-            return Ok(false);
-        }
-        for member in self.baseline.holders(&*self.ledger, key)? {
-            let is_member = self.registry.record(member).is_some_and(|other| {
-                // Only who was there before: members that start together learn for themselves.
-                other.group.as_ref() == Some(&group) && other.since < since
-            });
-            if is_member && member != who.id && self.was_known(member, key, since)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Says whether a workload knew a destination before `at`.
-    fn was_known(
-        &mut self,
-        workload: crate::model::WorkloadId,
-        key: &PairKey,
-        at: Timestamp,
-    ) -> Result<bool, LedgerError> {
-        let window = self.policy.baseline.window;
-        let pair = self.baseline.pair(&*self.ledger, workload, key, at)?;
-        Ok(pair.is_some_and(|pair| pair.first < at && crate::baseline::is_known(pair, at, window)))
-    }
-
     /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert if that is the decision.
     fn decide(
         &mut self,
@@ -427,166 +305,5 @@ impl Judge {
         }
         self.raise(id, contact, who, meaning, new, until, None)?;
         Ok((Verdict::New, Some(id)))
-    }
-
-    fn is_known_in_segment(
-        &mut self,
-        who: Who,
-        key: &PairKey,
-        segment: &Arc<str>,
-        at: Timestamp,
-    ) -> Result<bool, LedgerError> {
-        for other in self.baseline.holders(&*self.ledger, key)? {
-            let is_here = self
-                .registry
-                .record(other)
-                .is_some_and(|record| record.segment == *segment);
-            if other != who.id && is_here && self.baseline.is_known(&*self.ledger, other, key, at)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Says what is new about a contact that a late answer names; its address is recorded already.
-    pub(super) fn named_novelty(
-        &mut self,
-        contact: &Contact,
-        who: Who,
-        meaning: &Meaning,
-    ) -> Result<Option<NewThing>, LedgerError> {
-        let new = self.novelty(contact, who, meaning)?;
-        Ok(new.filter(|new| new.kind != AlertKind::NewExternalIp))
-    }
-
-    /// Records a contact under its domain, its tenant and its address (rule B1).
-    pub(super) fn record(
-        &mut self,
-        contact: &Contact,
-        who: Who,
-        meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
-    ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let mut places = self.record_names(contact, who, meaning, new, verdict, alert)?;
-        let address = std::iter::once(PairKey::Address(contact.responder.ip));
-        places.extend(self.record_keys(address, contact, who, meaning, new, verdict, alert)?);
-        Ok(places)
-    }
-
-    /// Records a contact under its domain and its tenant.
-    pub(super) fn record_names(
-        &mut self,
-        contact: &Contact,
-        who: Who,
-        meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
-    ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let Meaning::Named { destination, .. } = meaning else {
-            return Ok(SmallVec::new());
-        };
-        let domain = std::iter::once(PairKey::Domain(destination.domain.clone()));
-        let keys = domain.chain(destination.tenant.clone().map(PairKey::Tenant));
-        self.record_keys(keys, contact, who, meaning, new, verdict, alert)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what is recorded, and what is noted with it")]
-    fn record_keys(
-        &mut self,
-        keys: impl Iterator<Item = PairKey>,
-        contact: &Contact,
-        who: Who,
-        meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
-    ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let facts = facts_of(contact, meaning);
-        let mut places = SmallVec::new();
-        for key in keys {
-            let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
-            if let (Some(new), Some(alert)) = (new, alert)
-                && new.key == key
-            {
-                self.note_novelty(place, verdict, alert)?;
-            }
-            places.push(place);
-        }
-        Ok(places)
-    }
-
-    fn note_novelty(&mut self, place: PairPlace, verdict: Verdict, alert: AlertId) -> Result<(), LedgerError> {
-        let novelty = match verdict {
-            Verdict::New | Verdict::Attempt => Novelty::Raised,
-            Verdict::Learned => Novelty::Learned,
-            Verdict::Burst => Novelty::Burst,
-            Verdict::Suppressed => Novelty::Suppressed,
-            Verdict::Known | Verdict::Resolver => Novelty::None,
-        };
-        self.baseline.note_novelty(&*self.ledger, place, novelty, alert)
-    }
-
-    /// Counts a verdict and writes the contact's record.
-    pub(super) fn write_contact(&mut self, contact: &Contact, who: Who, meaning: &Meaning, verdict: Verdict) {
-        let counters = &mut self.out.counters;
-        counters.count(match verdict {
-            Verdict::Known | Verdict::Suppressed => Counter::ContactsKnown,
-            Verdict::New => Counter::ContactsNew,
-            Verdict::Learned => Counter::ContactsLearned,
-            Verdict::Attempt => Counter::ContactsAttempt,
-            Verdict::Resolver => Counter::ContactsResolver,
-            Verdict::Burst => Counter::ContactsBurst,
-        });
-        if meaning.why_unexplained().is_some() {
-            counters.count(Counter::ContactsUnexplained);
-        }
-        if self.records == super::super::worker::Records::NotWanted {
-            return;
-        }
-        let evidence = meaning.evidence(contact.first);
-        let (domain, tenant) = match meaning {
-            Meaning::Named { destination, .. } => (Some(destination.domain.clone()), destination.tenant.clone()),
-            Meaning::Unnamed(_) => (None, None),
-        };
-        let record = ContactRecord {
-            ts: contact.first,
-            frame: contact.flow,
-            transport: contact.transport,
-            originator: contact.originator,
-            responder: contact.responder,
-            segment: self.text_of(contact.segment),
-            workload: self.workload_name(who, contact.originator.ip),
-            name: evidence.as_ref().map(|evidence| evidence.name.clone()),
-            evidence,
-            destination: ContactDestination {
-                domain,
-                tenant,
-                ip: contact.responder.ip,
-            },
-            verdict,
-            unexplained: meaning.why_unexplained(),
-        };
-        self.out.records.push(Record::Contact(record));
-    }
-}
-
-/// Returns what a contact adds to its pairs.
-pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
-    let name = match meaning {
-        Meaning::Named { candidates, .. } => candidates
-            .first()
-            .map(|first| (first.evidence.name.clone(), first.evidence.server)),
-        Meaning::Unnamed(_) => None,
-    };
-    ContactFacts {
-        first: contact.first,
-        last: contact.last,
-        octets_out: contact.octets_out,
-        octets_in: contact.octets_in,
-        port: contact.responder.port,
-        name,
     }
 }
