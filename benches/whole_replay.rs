@@ -4,6 +4,8 @@
 //! Each pair is one counting loop and one `replay --learn` on a fresh ledger; printed are medians. Nothing here fails
 //! on time.
 
+#![expect(clippy::disallowed_methods, reason = "a bench measures by the clock")]
+
 mod traffic;
 
 use std::io::Write;

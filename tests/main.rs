@@ -1,5 +1,10 @@
 //! The one test binary: what the programs promise, by rule (DESIGN, section 2). Tests of single parts stand beside them.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests play receivers and run captures side by side, in threads of their own"
+)]
+
 mod architecture;
 mod crash;
 mod determinism;

@@ -7,20 +7,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::model::{
-    ActiveDays, Address, AlertId, Day, Holder, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Span,
-    Timestamp, WorkloadId,
+    ActiveDays, Address, AlertId, Holder, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Span, Timestamp,
+    WorkloadId,
 };
 
+use super::changes::stretch;
 use super::loaded::Loaded;
 use super::window;
-
-mod folding;
-
-pub use folding::Folded;
-
-/// The index by destination gets an entry for each stretch of so many days in which a pair had contacts, so that the
-/// store can tell by an entry's day alone that it is of no use.
-const INDEX_STRETCH_DAYS: i32 = 45;
 
 /// Where a pair stands; valid as long as its workload has contacts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,28 +41,24 @@ pub struct ContactFacts {
     pub name: Option<(Arc<str>, Address)>,
 }
 
-/// Entries of the index by destination are looked for here for so many batches: more than may be on their way to the
-/// disk.
-const UNCOMMITTED: u64 = 256;
-
 /// The baseline of one ledger.
 #[derive(Debug)]
 pub struct Baseline {
-    window: Span,
-    retention: Span,
-    hasher: foldhash::fast::RandomState,
+    pub(super) window: Span,
+    pub(super) retention: Span,
+    pub(super) hasher: foldhash::fast::RandomState,
     /// By number, since workloads are numbered in order; those that are not in memory are absent.
-    workloads: Vec<Option<Box<Loaded>>>,
+    pub(super) workloads: Vec<Option<Box<Loaded>>>,
     /// Workloads with changes that only journal rows hold, by the first of these rows.
-    unfolded: VecDeque<(u64, WorkloadId)>,
-    unfolded_changes: usize,
+    pub(super) unfolded: VecDeque<(u64, WorkloadId)>,
+    pub(super) unfolded_changes: usize,
     /// Index entries of this batch.
-    indexed: Vec<Holder>,
+    pub(super) indexed: Vec<Holder>,
     /// Index entries of the batches before, which the ledger may not show yet, sorted within each batch.
-    uncommitted: VecDeque<(u64, Vec<Holder>)>,
-    journal: Vec<PairPlace>,
-    loaded_pairs: usize,
-    sequence: u64,
+    pub(super) uncommitted: VecDeque<(u64, Vec<Holder>)>,
+    pub(super) journal: Vec<PairPlace>,
+    pub(super) loaded_pairs: usize,
+    pub(super) sequence: u64,
 }
 
 impl Baseline {
@@ -135,7 +124,7 @@ impl Baseline {
         }
     }
 
-    fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Box<Loaded>>> {
+    pub(super) fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Box<Loaded>>> {
         let at = workload.0 as usize;
         if self.workloads.len() <= at {
             self.workloads.resize_with(at + 1, || None);
@@ -143,7 +132,7 @@ impl Baseline {
         self.workloads.get_mut(at)
     }
 
-    fn get_mut(&mut self, workload: WorkloadId) -> Option<&mut Loaded> {
+    pub(super) fn get_mut(&mut self, workload: WorkloadId) -> Option<&mut Loaded> {
         self.workloads.get_mut(workload.0 as usize)?.as_deref_mut()
     }
 
@@ -376,58 +365,6 @@ impl Baseline {
     pub fn destinations(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<u32, LedgerError> {
         Ok(self.load(ledger, workload)?.destinations())
     }
-
-    /// Returns the entries of the index by destination that this batch adds.
-    pub fn take_indexed(&mut self) -> Vec<Holder> {
-        let mut indexed = std::mem::take(&mut self.indexed);
-        indexed.sort_unstable();
-        indexed.dedup();
-        while self
-            .uncommitted
-            .front()
-            .is_some_and(|(batch, _)| batch + UNCOMMITTED < self.sequence)
-        {
-            self.uncommitted.pop_front();
-        }
-        if !indexed.is_empty() {
-            self.uncommitted.push_back((self.sequence, indexed.clone()));
-        }
-        indexed
-    }
-
-    fn journal(&mut self, workload: WorkloadId, slot: u32) {
-        self.note_unfolded(workload);
-        if let Some(entry) = self.get_mut(workload).and_then(|loaded| loaded.change(slot))
-            && !entry.is_journaled
-        {
-            entry.is_journaled = true;
-            self.journal.push(PairPlace { workload, slot });
-        }
-    }
-
-    fn note_unfolded(&mut self, workload: WorkloadId) {
-        let sequence = self.sequence;
-        if let Some(loaded) = self.get_mut(workload)
-            && loaded.unfolded_since.is_none()
-        {
-            loaded.unfolded_since = Some(sequence);
-            self.unfolded.push_back((sequence, workload));
-        }
-    }
-
-    fn index(&mut self, workload: WorkloadId, key: &PairKey, indexed: Option<Day>, day: Day) {
-        if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
-            self.indexed.push(Holder {
-                destination: key.index_hash(),
-                workload,
-                day: day.0,
-            });
-        }
-    }
-}
-
-const fn stretch(day: Day) -> i32 {
-    day.0.div_euclid(INDEX_STRETCH_DAYS)
 }
 
 fn blank(first: Timestamp) -> Pair {

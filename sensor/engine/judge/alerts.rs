@@ -13,7 +13,8 @@ use crate::names::Candidate;
 
 use super::Judge;
 use super::contacts::{Contact, Sequel};
-use super::decide::{Meaning, NewThing};
+use super::decide::Meaning;
+use super::novelty::NewThing;
 use super::open::{LATE_ANSWER, Late};
 use super::registry::Who;
 

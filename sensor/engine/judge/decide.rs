@@ -1,28 +1,25 @@
 //! The verdict on one contact: what it is called, whether that is new, and what is recorded (rules B1 to B4, D3, N4).
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
 use crate::alerting::{Admit, BurstScope};
 use crate::baseline::PairPlace;
 use crate::destination::Destination;
 use crate::model::{
-    Address, AlertEvidence, AlertId, AlertKind, BaselineMode, Counter, Evidence, LedgerError, NameRecord, PairKey,
-    Scope, Span, Timestamp, Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, BaselineMode, Counter, Evidence, LedgerError, NameRecord, Span, Timestamp,
+    Unexplained, Verdict,
 };
 use crate::names::Candidate;
 
 use super::Judge;
 use super::contacts::{Contact, Judged, Sequel};
 use super::naming::NoName;
-use super::recording::facts_of;
+use super::novelty::NewThing;
+use super::record::facts_of;
 use super::registry::{Learning, Who};
 
 /// Another name that the client was given for the address is looked at if it is no older than this (rule N4).
 const SEVERAL_NAMES_WITHIN: Span = Span::seconds(60);
-/// A server that was in the client's baseline for this long is trusted (rule N4).
-const TRUSTED_AFTER: Span = Span::days(1);
 
 /// What a contact is with.
 #[derive(Debug, Clone)]
@@ -64,15 +61,6 @@ impl Meaning {
             Self::Unnamed(no_name) => Some(no_name.why),
         }
     }
-}
-
-/// What is new about a contact.
-#[derive(Debug, Clone)]
-pub(super) struct NewThing {
-    pub kind: AlertKind,
-    pub key: PairKey,
-    /// The destination in the alert's id.
-    pub text: String,
 }
 
 impl Judge {
@@ -287,117 +275,6 @@ impl Judge {
         })
     }
 
-    fn is_known_domain(&mut self, who: Who, destination: &Destination, at: Timestamp) -> Result<bool, LedgerError> {
-        self.is_known(who, &PairKey::Domain(destination.domain.clone()), at)
-    }
-
-    /// Says whether evidence came from an external server that nobody vouches for (rule N4).
-    fn is_untrusted(&mut self, who: Who, candidate: &Candidate, at: Timestamp) -> Result<bool, LedgerError> {
-        let server = candidate.evidence.server;
-        // What a resolver asked, for others or for itself, is exempt: no name server is in anybody's baseline.
-        let client = candidate.evidence.client;
-        let is_resolvers = candidate.scope == Scope::Resolver
-            || self.facts.is_resolver((candidate.segment, client))
-            || self.policy.names.resolvers.contains(&client);
-        if is_resolvers || self.is_internal(server) || self.policy.names.trusted_servers.contains(&server) {
-            return Ok(false);
-        }
-        let pair = self
-            .baseline
-            .pair(&*self.ledger, who.id, &PairKey::Address(server), at)?;
-        Ok(pair.is_none_or(|pair| at.since(pair.first) < TRUSTED_AFTER))
-    }
-
-    /// Says what is new about a contact, if anything is (rules B2, D3, N4).
-    pub(super) fn novelty(
-        &mut self,
-        contact: &Contact,
-        who: Who,
-        meaning: &Meaning,
-    ) -> Result<Option<NewThing>, LedgerError> {
-        let at = contact.first;
-        let address = NewThing {
-            kind: AlertKind::NewExternalIp,
-            key: PairKey::Address(contact.responder.ip),
-            text: contact.responder.ip.to_string(),
-        };
-        let new = match meaning {
-            Meaning::Unnamed(_) => address,
-            Meaning::Named {
-                destination,
-                is_untrusted,
-                ..
-            } => {
-                let domain = PairKey::Domain(destination.domain.clone());
-                if !self.is_known(who, &domain, at)? {
-                    return Ok(Some(NewThing {
-                        kind: AlertKind::NewExternalDomain,
-                        text: destination.domain.to_string(),
-                        key: domain,
-                    }));
-                }
-                if let Some(tenant) = &destination.tenant {
-                    let key = PairKey::Tenant(tenant.clone());
-                    if !self.is_known(who, &key, at)? {
-                        return Ok(Some(NewThing {
-                            kind: AlertKind::NewTenant,
-                            text: tenant.to_string(),
-                            key,
-                        }));
-                    }
-                }
-                if !is_untrusted {
-                    return Ok(None);
-                }
-                address
-            }
-        };
-        Ok(if self.is_known(who, &new.key, at)? {
-            None
-        } else {
-            Some(new)
-        })
-    }
-
-    /// Says whether a pair is known to a workload, by itself or from the group that it started from (rules B2, B4).
-    fn is_known(&mut self, who: Who, key: &PairKey, at: Timestamp) -> Result<bool, LedgerError> {
-        if self.baseline.is_known(&*self.ledger, who.id, key, at)? {
-            return Ok(true);
-        }
-        let Some(record) = self.registry.record(who.id) else {
-            return Ok(false);
-        };
-        let since = record.since;
-        let Some(group) = record.group.clone() else {
-            return Ok(false);
-        };
-        if at.since(since) > self.policy.baseline.window {
-            return Ok(false);
-        }
-        for member in self.baseline.holders(&*self.ledger, key)? {
-            let is_member = self.registry.record(member).is_some_and(|other| {
-                // Only who was there before: members that start together learn for themselves.
-                other.group.as_ref() == Some(&group) && other.since < since
-            });
-            if is_member && member != who.id && self.was_known(member, key, since)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Says whether a workload knew a destination before `at`.
-    fn was_known(
-        &mut self,
-        workload: crate::model::WorkloadId,
-        key: &PairKey,
-        at: Timestamp,
-    ) -> Result<bool, LedgerError> {
-        let window = self.policy.baseline.window;
-        let pair = self.baseline.pair(&*self.ledger, workload, key, at)?;
-        Ok(pair.is_some_and(|pair| pair.first < at && crate::baseline::is_known(pair, at, window)))
-    }
-
     /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert if that is the decision.
     fn decide(
         &mut self,
@@ -428,35 +305,5 @@ impl Judge {
         }
         self.raise(id, contact, who, meaning, new, until, None)?;
         Ok((Verdict::New, Some(id)))
-    }
-
-    fn is_known_in_segment(
-        &mut self,
-        who: Who,
-        key: &PairKey,
-        segment: &Arc<str>,
-        at: Timestamp,
-    ) -> Result<bool, LedgerError> {
-        for other in self.baseline.holders(&*self.ledger, key)? {
-            let is_here = self
-                .registry
-                .record(other)
-                .is_some_and(|record| record.segment == *segment);
-            if other != who.id && is_here && self.baseline.is_known(&*self.ledger, other, key, at)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Says what is new about a contact that a late answer names; its address is recorded already.
-    pub(super) fn named_novelty(
-        &mut self,
-        contact: &Contact,
-        who: Who,
-        meaning: &Meaning,
-    ) -> Result<Option<NewThing>, LedgerError> {
-        let new = self.novelty(contact, who, meaning)?;
-        Ok(new.filter(|new| new.kind != AlertKind::NewExternalIp))
     }
 }

@@ -2,46 +2,37 @@
 
 use std::sync::Arc;
 
-use crate::flow::{FlowUpdate, NOTABLE_OCTETS};
+use crate::flow::FlowUpdate;
 use crate::model::{
-    Address, Admission, AnswerUse, Arrival, Counter, FlowEnd, LedgerError, NameRecord, Timestamp, Verdict,
+    Address, Admission, AnswerUse, Counter, Event, EventKind, LedgerError, NameRecord, ResolverState, Segment, Span,
+    Timestamp,
 };
+use hashbrown::HashMap;
 
 use super::super::clock::EPOCH;
 use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
-use super::contacts::{Contact, Sequel};
+use super::facts::Host;
+use super::follow::{Due, Patience};
 use super::open::LATE_ANSWER;
-use super::originator::originator;
+use super::registry::Learnt;
 use super::{Judge, Outcome};
 
-/// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
-const ENCRYPTED_DNS_PORT: u16 = 853;
+/// How often in packet time tables are swept for what is too old.
+const SWEEP: Span = Span::minutes(10);
+/// Above this share of a segment's flows with both ends outside, a prefix seems to be missing (rule S1).
+const OUTSIDE_SHARE: u64 = 100;
+/// Fewer flows of a segment say nothing.
+const OUTSIDE_LEAST: u64 = 1000;
+/// Segments beyond this many are not looked at for missing prefixes: their numbers come from the network.
+const OUTSIDE_SEGMENTS: usize = 1 << 14;
 
-/// How a contact comes to be considered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    /// It may wait on.
-    MayWait,
-    /// Its time is over.
-    IsOver,
-}
-
-/// A contact that may be judged in this epoch.
-#[derive(Debug)]
-pub(super) enum Due {
-    /// It began in this epoch.
-    Fresh(Box<Contact>),
-    /// It waits.
-    Waiting(Arrival),
-}
-
-impl Due {
-    fn flow(&self) -> Arrival {
-        match self {
-            Self::Fresh(contact) => contact.flow,
-            Self::Waiting(flow) => *flow,
-        }
-    }
+/// Flows of a segment with both ends outside.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    opened: u64,
+    outside: u64,
+    prefixes: HashMap<ipnet::IpNet, u64>,
+    is_told: bool,
 }
 
 impl Judge {
@@ -154,6 +145,70 @@ impl Judge {
         self.count_outside(all, now);
     }
 
+    fn tell_resolver(&mut self, host: Host, now: Timestamp) {
+        let (segment, address) = host;
+        let segment = self.text_of(segment);
+        self.tell(
+            now,
+            EventKind::ResolverFound,
+            format!(
+                "{address} in segment {segment} answers DNS queries of other internal hosts and is taken for a resolver"
+            ),
+        );
+        self.detected.push(ResolverState {
+            segment,
+            address,
+            since: now,
+        });
+        self.out.batch.state = Some(self.state());
+    }
+
+    fn count_outside(&mut self, all: &mut Report, now: Timestamp) {
+        for (segment, opened, outside) in all.opened.drain(..) {
+            if self.outside.len() >= OUTSIDE_SEGMENTS && !self.outside.contains_key(&segment) {
+                continue;
+            }
+            let counts = self.outside.entry(segment).or_default();
+            counts.opened += opened;
+            counts.outside += outside;
+        }
+        for (segment, one, other) in all.outside.drain(..) {
+            let Some(counts) = self.outside.get_mut(&segment) else {
+                continue;
+            };
+            for address in [one, other] {
+                let length = if address.as_v4().is_some() { 16 } else { 48 };
+                if let Ok(prefix) = ipnet::IpNet::new(address.ip(), length)
+                    && (counts.prefixes.len() < 1024 || counts.prefixes.contains_key(&prefix.trunc()))
+                {
+                    *counts.prefixes.entry(prefix.trunc()).or_default() += 1;
+                }
+            }
+        }
+        let missing = self.outside.iter_mut().filter(|(_, counts)| {
+            !counts.is_told && counts.opened >= OUTSIDE_LEAST && counts.outside * OUTSIDE_SHARE > counts.opened
+        });
+        let mut missing: Vec<(Segment, Option<ipnet::IpNet>, u64, u64)> = missing
+            .map(|(segment, counts)| {
+                counts.is_told = true;
+                let most = counts
+                    .prefixes
+                    .iter()
+                    .max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0)));
+                (*segment, most.map(|(prefix, _)| *prefix), counts.outside, counts.opened)
+            })
+            .collect();
+        missing.sort_unstable();
+        for (segment, prefix, outside, opened) in missing {
+            let prefix = prefix.map_or_else(|| "a prefix".to_owned(), |prefix| prefix.to_string());
+            let text = format!(
+                "{outside} of {opened} flows in segment {} have both ends outside; add {prefix} to [network] internal if it is yours",
+                self.text_of(segment)
+            );
+            self.tell(now, EventKind::PrefixMissing, text);
+        }
+    }
+
     /// Decides on answers whose query was not seen (rule N2); returns the addresses that were answered.
     fn take_answers(
         &mut self,
@@ -223,167 +278,6 @@ impl Judge {
                     .has_answered(answer.segment, evidence.client, evidence.server, evidence.last))
     }
 
-    /// Takes what is new of a flow; a contact that may be judged now goes on the list.
-    fn take_update(&mut self, update: &FlowUpdate, due: &mut Vec<Due>) -> Result<(), LedgerError> {
-        if self.contacts.judged.contains_key(&update.flow) {
-            return self.go_on(update);
-        }
-        if let Some(waiting) = self.contacts.waiting(update.flow) {
-            let contact = Contact::of(update, waiting.side, waiting.start, waiting.earlier);
-            if let Some(waiting) = self.contacts.waiting_mut(update.flow) {
-                let is_kept = waiting.is_kept;
-                *waiting = Contact { is_kept, ..contact };
-            }
-            due.push(Due::Waiting(update.flow));
-            return Ok(());
-        }
-        let Some((side, start)) = originator(update, &self.facts, |side| {
-            !self.is_internal(update.key.endpoint(side).ip)
-        }) else {
-            self.out
-                .counters
-                .add(Counter::FlowsUndecided, u64::from(update.is_first));
-            return Ok(());
-        };
-        let contact = Contact::new(update, side, start);
-        if !self.is_internal(contact.originator.ip) {
-            return Ok(());
-        }
-        self.facts.source_seen(contact.source, contact.first);
-        if self.reattach(update, side, start, due)? {
-            return Ok(());
-        }
-        if contact.responder.port == ENCRYPTED_DNS_PORT {
-            self.facts
-                .note_encrypted((contact.segment, contact.originator.ip), contact.first);
-        }
-        self.texts.know(contact.segment);
-        due.push(Due::Fresh(Box::new(contact)));
-        Ok(())
-    }
-
-    /// Takes what is new of a judged contact's flow.
-    pub(super) fn go_on(&mut self, update: &FlowUpdate) -> Result<(), LedgerError> {
-        let Some(judged) = self.contacts.judged.get_mut(&update.flow) else {
-            return Ok(());
-        };
-        let contact = Contact::of(update, judged.side, judged.start, judged.earlier);
-        let (out, back) = (contact.octets_out, contact.octets_in);
-        let more = (
-            out.saturating_sub(judged.octets_out),
-            back.saturating_sub(judged.octets_in),
-        );
-        let passes = |before: u64, now: u64| before <= NOTABLE_OCTETS && now > NOTABLE_OCTETS;
-        let has_passed = passes(judged.octets_out, out) || passes(judged.octets_in, back);
-        let has_moved = update.last > judged.last || more != (0, 0);
-        (judged.octets_out, judged.octets_in, judged.last) = (out, back, update.last);
-        let places = judged.places.clone();
-        let sequel = judged.sequel.clone();
-        if has_moved {
-            for place in places {
-                self.baseline
-                    .extend(&*self.ledger, place, update.last, more.0, more.1)?;
-            }
-        }
-        let alert = sequel.alert();
-        if let Some(id) = alert {
-            self.open.refresh(id, &contact);
-        }
-        match sequel {
-            Sequel::Nothing => {}
-            Sequel::Alert(id) => {
-                if has_passed || update.end.is_some() {
-                    self.update_alert(id, &contact)?;
-                }
-            }
-            Sequel::Attempt(alert) => {
-                if !contact.outcome.is_attempt() {
-                    self.get_through(contact.clone(), alert)?;
-                } else if let Some(id) = alert
-                    && update.end.is_some()
-                {
-                    self.update_alert(id, &contact)?;
-                }
-            }
-        }
-        if let Some(id) = alert {
-            if update.end.is_some() {
-                self.open.end_flow(id);
-            } else if self.is_last {
-                self.keep_open(id, &contact);
-            }
-        }
-        Ok(())
-    }
-
-    /// Records an attempt that got through after it was judged (rule B3).
-    fn get_through(&mut self, contact: Contact, alert: Option<crate::model::AlertId>) -> Result<(), LedgerError> {
-        let who = self.who(&contact);
-        let until = contact.first.plus(self.settle());
-        let candidates = self.candidates(&contact, who, until);
-        self.contacts.judged.remove(&contact.flow);
-        let Some(id) = alert else {
-            return self.judge(contact, who, candidates, until);
-        };
-        let meaning = self.meaning(&contact, who, candidates, until)?;
-        // The pair of what is new names the alert that told of the attempt.
-        let new = self.novelty(&contact, who, &meaning)?;
-        let places = self.record(&contact, who, &meaning, new.as_ref(), Verdict::New, Some(id))?;
-        self.update_alert(id, &contact)?;
-        self.follow(&contact, places, Sequel::Alert(id));
-        Ok(())
-    }
-
-    /// Judges a waiting contact, or lets it wait on.
-    fn reconsider(&mut self, flow: Arrival, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
-        match self.contacts.waiting(flow).cloned() {
-            Some(contact) => self.consider(contact, now, patience),
-            None => Ok(()),
-        }
-    }
-
-    /// Judges a contact, or lets it wait.
-    fn consider(&mut self, contact: Contact, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
-        let until = contact.first.plus(self.settle());
-        let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
-        if !contact.is_spoken_for() {
-            // Backscatter is no contact (rule F3).
-            let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
-            if !is_one_way {
-                if is_over && contact.end.is_some() {
-                    self.contacts.take(contact.flow, until);
-                } else {
-                    self.contacts.wait(contact, until);
-                }
-                return Ok(());
-            }
-        }
-        let is_resolving = self.is_resolving(&contact);
-        if contact.outcome.is_attempt() && !is_over {
-            self.keep_waiting(contact, until);
-            return Ok(());
-        }
-        let who = self.who(&contact);
-        let candidates = self.candidates(&contact, who, until);
-        if candidates.is_empty() && !is_over && !is_resolving {
-            self.keep_waiting(contact, until);
-            return Ok(());
-        }
-        self.contacts.take(contact.flow, until);
-        if contact.is_kept {
-            self.out.batch.judged.push(contact.flow);
-        }
-        self.judge(contact, who, candidates, until)
-    }
-
-    /// Lets a contact wait, in the ledger as well.
-    fn keep_waiting(&mut self, mut contact: Contact, deadline: Timestamp) {
-        let segment = self.text_of(contact.segment);
-        self.out.batch.pending.push(contact.to_pending(segment));
-        contact.is_kept = true;
-        self.contacts.wait(contact, deadline);
-    }
-
     /// Withdraws address alerts that this epoch's answers explain (rule A3).
     fn withdraw_explained(&mut self, answered: &[Address]) -> Result<(), LedgerError> {
         for address in answered {
@@ -396,6 +290,66 @@ impl Judge {
             }
         }
         Ok(())
+    }
+
+    fn tell_learnt(&mut self, now: Timestamp) {
+        for learnt in self.registry.take_learnt(now) {
+            let what = match learnt {
+                Learnt::Segment(segment) => format!("segment {segment}"),
+                Learnt::Workload(key) => format!("workload {key}"),
+            };
+            self.tell(
+                now,
+                EventKind::LearningEnded,
+                format!("{what} has learnt; what is new to it is raised from now on"),
+            );
+        }
+        if self.registry.take_segments().is_some() {
+            self.out.batch.state = Some(self.state());
+        }
+    }
+
+    fn tell(&mut self, ts: Timestamp, kind: EventKind, text: String) {
+        self.out.events.push(Event { ts, kind, text });
+    }
+
+    /// Drops what is too old, now and again, and what is too much.
+    fn sweep(&mut self, now: Timestamp) {
+        let evicted = (self.names.bound() + self.names.evict(self.limits.names)) as u64;
+        self.out.counters.add(Counter::NamesEvicted, evicted);
+        self.open.expire(self.next_sequence, now);
+        self.renewals.evict(self.limits.names);
+        self.facts.bound();
+        if self.last_expiry.is_none() {
+            self.expire_left(now);
+        }
+        let last = *self.last_expiry.get_or_insert(now);
+        if now.since(last) < SWEEP {
+            return;
+        }
+        self.last_expiry = Some(now);
+        self.expire_left(now);
+        self.out
+            .counters
+            .add(Counter::NamesExpired, self.names.expire(now) as u64);
+        self.renewals.expire(now);
+        self.facts.expire(now);
+    }
+
+    /// Time went back: what is remembered keeps its age (rule T1).
+    fn shift(&mut self, by: Span, now: Timestamp) {
+        self.names.shift(by);
+        self.renewals.shift(by);
+        self.facts.shift(by);
+        self.open.clear_late();
+        self.drop_left();
+        self.contacts.judged.clear();
+        self.last_expiry = None;
+        let text = format!(
+            "packet time went back by {} s; flows ended and waiting contacts were judged",
+            -by.as_seconds()
+        );
+        self.tell(now, EventKind::ClockBreak, text);
     }
 
     /// Completes the batch and begins the next.

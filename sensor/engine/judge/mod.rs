@@ -9,15 +9,16 @@ mod contacts;
 mod decide;
 mod epoch;
 mod facts;
+mod follow;
 mod loss;
 mod naming;
+mod novelty;
 mod open;
 mod originator;
-mod recording;
+mod record;
 mod records;
 mod registry;
 mod resume;
-mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -119,7 +120,7 @@ pub struct Judge {
     resumed: resume::Resumed,
     has_saved_names: bool,
     detected: Vec<ResolverState>,
-    outside: HashMap<Segment, upkeep::Outside, foldhash::quality::RandomState>,
+    outside: HashMap<Segment, epoch::Outside, foldhash::quality::RandomState>,
     next_sequence: u64,
     last_expiry: Option<Timestamp>,
     /// Whether this is the run's last epoch.

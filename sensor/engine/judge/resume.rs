@@ -17,7 +17,7 @@ use crate::model::{
 
 use super::Judge;
 use super::contacts::{Contact, Earlier, Judged, Sequel};
-use super::epoch::Due;
+use super::follow::Due;
 use super::open::Late;
 
 /// Numbers of contacts that an earlier run left begin here, out of the way of any frame's.

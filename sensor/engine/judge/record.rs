@@ -1,4 +1,4 @@
-//! What is recorded of a judged contact: its pairs in the baseline, and its line (rules B1, B3, B5).
+//! Recording a judged contact under its pairs, and its line in `contacts.jsonl` (rule B1).
 
 use smallvec::SmallVec;
 
@@ -9,7 +9,8 @@ use crate::model::{
 
 use super::Judge;
 use super::contacts::Contact;
-use super::decide::{Meaning, NewThing};
+use super::decide::Meaning;
+use super::novelty::NewThing;
 use super::registry::Who;
 
 impl Judge {

@@ -1,13 +1,19 @@
-//! From memory to disk and out of memory: journal rows, the pages that take over from them, and what is forgotten.
+//! Handing changes on: journal rows, pages that take over from them, and the index by destination.
 
-use crate::model::{Page, PairChange, StoredPair, WorkloadId};
+use crate::model::{Day, Holder, Page, PairChange, PairKey, StoredPair, WorkloadId};
 
-use super::{Baseline, UNCOMMITTED};
+use super::pairs::{Baseline, PairPlace};
 
 /// Journal rows are folded into pages once they hold this many changes: a restart reads at most so many.
 const FOLD_AT: usize = 1 << 18;
 /// At most about so many pairs are folded in one epoch, so that folding never holds up the judge.
 const FOLD_STEP: usize = 1 << 14;
+/// The index by destination gets an entry for each stretch of so many days in which a pair had contacts, so that the
+/// store can tell by an entry's day alone that it is of no use.
+const INDEX_STRETCH_DAYS: i32 = 45;
+/// Entries of the index by destination are looked for here for so many batches: more than may be on their way to the
+/// disk.
+const UNCOMMITTED: u64 = 256;
 
 /// What folding gave.
 #[derive(Debug, Default)]
@@ -106,4 +112,56 @@ impl Baseline {
             }
         }
     }
+
+    /// Returns the entries of the index by destination that this batch adds.
+    pub fn take_indexed(&mut self) -> Vec<Holder> {
+        let mut indexed = std::mem::take(&mut self.indexed);
+        indexed.sort_unstable();
+        indexed.dedup();
+        while self
+            .uncommitted
+            .front()
+            .is_some_and(|(batch, _)| batch + UNCOMMITTED < self.sequence)
+        {
+            self.uncommitted.pop_front();
+        }
+        if !indexed.is_empty() {
+            self.uncommitted.push_back((self.sequence, indexed.clone()));
+        }
+        indexed
+    }
+
+    pub(super) fn journal(&mut self, workload: WorkloadId, slot: u32) {
+        self.note_unfolded(workload);
+        if let Some(entry) = self.get_mut(workload).and_then(|loaded| loaded.change(slot))
+            && !entry.is_journaled
+        {
+            entry.is_journaled = true;
+            self.journal.push(PairPlace { workload, slot });
+        }
+    }
+
+    pub(super) fn note_unfolded(&mut self, workload: WorkloadId) {
+        let sequence = self.sequence;
+        if let Some(loaded) = self.get_mut(workload)
+            && loaded.unfolded_since.is_none()
+        {
+            loaded.unfolded_since = Some(sequence);
+            self.unfolded.push_back((sequence, workload));
+        }
+    }
+
+    pub(super) fn index(&mut self, workload: WorkloadId, key: &PairKey, indexed: Option<Day>, day: Day) {
+        if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
+            self.indexed.push(Holder {
+                destination: key.index_hash(),
+                workload,
+                day: day.0,
+            });
+        }
+    }
+}
+
+pub(super) const fn stretch(day: Day) -> i32 {
+    day.0.div_euclid(INDEX_STRETCH_DAYS)
 }

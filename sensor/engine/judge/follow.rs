@@ -1,0 +1,205 @@
+//! Following flows: which are contacts, which may be judged now, and what becomes of judged ones.
+
+use crate::flow::{FlowUpdate, NOTABLE_OCTETS};
+use crate::model::{Arrival, Counter, FlowEnd, LedgerError, Timestamp, Verdict};
+
+use super::Judge;
+use super::contacts::{Contact, Sequel};
+use super::originator::originator;
+
+/// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
+const ENCRYPTED_DNS_PORT: u16 = 853;
+
+/// How a contact comes to be considered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It may wait on.
+    MayWait,
+    /// Its time is over.
+    IsOver,
+}
+
+/// A contact that may be judged in this epoch.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// It began in this epoch.
+    Fresh(Box<Contact>),
+    /// It waits.
+    Waiting(Arrival),
+}
+
+impl Due {
+    pub(super) fn flow(&self) -> Arrival {
+        match self {
+            Self::Fresh(contact) => contact.flow,
+            Self::Waiting(flow) => *flow,
+        }
+    }
+}
+
+impl Judge {
+    /// Takes what is new of a flow; a contact that may be judged now goes on the list.
+    pub(super) fn take_update(&mut self, update: &FlowUpdate, due: &mut Vec<Due>) -> Result<(), LedgerError> {
+        if self.contacts.judged.contains_key(&update.flow) {
+            return self.go_on(update);
+        }
+        if let Some(waiting) = self.contacts.waiting(update.flow) {
+            let contact = Contact::of(update, waiting.side, waiting.start, waiting.earlier);
+            if let Some(waiting) = self.contacts.waiting_mut(update.flow) {
+                let is_kept = waiting.is_kept;
+                *waiting = Contact { is_kept, ..contact };
+            }
+            due.push(Due::Waiting(update.flow));
+            return Ok(());
+        }
+        let Some((side, start)) = originator(update, &self.facts, |side| {
+            !self.is_internal(update.key.endpoint(side).ip)
+        }) else {
+            self.out
+                .counters
+                .add(Counter::FlowsUndecided, u64::from(update.is_first));
+            return Ok(());
+        };
+        let contact = Contact::new(update, side, start);
+        if !self.is_internal(contact.originator.ip) {
+            return Ok(());
+        }
+        self.facts.source_seen(contact.source, contact.first);
+        if self.reattach(update, side, start, due)? {
+            return Ok(());
+        }
+        if contact.responder.port == ENCRYPTED_DNS_PORT {
+            self.facts
+                .note_encrypted((contact.segment, contact.originator.ip), contact.first);
+        }
+        self.texts.know(contact.segment);
+        due.push(Due::Fresh(Box::new(contact)));
+        Ok(())
+    }
+
+    /// Takes what is new of a judged contact's flow.
+    pub(super) fn go_on(&mut self, update: &FlowUpdate) -> Result<(), LedgerError> {
+        let Some(judged) = self.contacts.judged.get_mut(&update.flow) else {
+            return Ok(());
+        };
+        let contact = Contact::of(update, judged.side, judged.start, judged.earlier);
+        let (out, back) = (contact.octets_out, contact.octets_in);
+        let more = (
+            out.saturating_sub(judged.octets_out),
+            back.saturating_sub(judged.octets_in),
+        );
+        let passes = |before: u64, now: u64| before <= NOTABLE_OCTETS && now > NOTABLE_OCTETS;
+        let has_passed = passes(judged.octets_out, out) || passes(judged.octets_in, back);
+        let has_moved = update.last > judged.last || more != (0, 0);
+        (judged.octets_out, judged.octets_in, judged.last) = (out, back, update.last);
+        let places = judged.places.clone();
+        let sequel = judged.sequel.clone();
+        if has_moved {
+            for place in places {
+                self.baseline
+                    .extend(&*self.ledger, place, update.last, more.0, more.1)?;
+            }
+        }
+        let alert = sequel.alert();
+        if let Some(id) = alert {
+            self.open.refresh(id, &contact);
+        }
+        match sequel {
+            Sequel::Nothing => {}
+            Sequel::Alert(id) => {
+                if has_passed || update.end.is_some() {
+                    self.update_alert(id, &contact)?;
+                }
+            }
+            Sequel::Attempt(alert) => {
+                if !contact.outcome.is_attempt() {
+                    self.get_through(contact.clone(), alert)?;
+                } else if let Some(id) = alert
+                    && update.end.is_some()
+                {
+                    self.update_alert(id, &contact)?;
+                }
+            }
+        }
+        if let Some(id) = alert {
+            if update.end.is_some() {
+                self.open.end_flow(id);
+            } else if self.is_last {
+                self.keep_open(id, &contact);
+            }
+        }
+        Ok(())
+    }
+
+    /// Records an attempt that got through after it was judged (rule B3).
+    pub(super) fn get_through(
+        &mut self,
+        contact: Contact,
+        alert: Option<crate::model::AlertId>,
+    ) -> Result<(), LedgerError> {
+        let who = self.who(&contact);
+        let until = contact.first.plus(self.settle());
+        let candidates = self.candidates(&contact, who, until);
+        self.contacts.judged.remove(&contact.flow);
+        let Some(id) = alert else {
+            return self.judge(contact, who, candidates, until);
+        };
+        let meaning = self.meaning(&contact, who, candidates, until)?;
+        // The pair of what is new names the alert that told of the attempt.
+        let new = self.novelty(&contact, who, &meaning)?;
+        let places = self.record(&contact, who, &meaning, new.as_ref(), Verdict::New, Some(id))?;
+        self.update_alert(id, &contact)?;
+        self.follow(&contact, places, Sequel::Alert(id));
+        Ok(())
+    }
+
+    /// Judges a waiting contact, or lets it wait on.
+    pub(super) fn reconsider(&mut self, flow: Arrival, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
+        match self.contacts.waiting(flow).cloned() {
+            Some(contact) => self.consider(contact, now, patience),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges a contact, or lets it wait.
+    pub(super) fn consider(&mut self, contact: Contact, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
+        let until = contact.first.plus(self.settle());
+        let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
+        if !contact.is_spoken_for() {
+            // Backscatter is no contact (rule F3).
+            let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
+            if !is_one_way {
+                if is_over && contact.end.is_some() {
+                    self.contacts.take(contact.flow, until);
+                } else {
+                    self.contacts.wait(contact, until);
+                }
+                return Ok(());
+            }
+        }
+        let is_resolving = self.is_resolving(&contact);
+        if contact.outcome.is_attempt() && !is_over {
+            self.keep_waiting(contact, until);
+            return Ok(());
+        }
+        let who = self.who(&contact);
+        let candidates = self.candidates(&contact, who, until);
+        if candidates.is_empty() && !is_over && !is_resolving {
+            self.keep_waiting(contact, until);
+            return Ok(());
+        }
+        self.contacts.take(contact.flow, until);
+        if contact.is_kept {
+            self.out.batch.judged.push(contact.flow);
+        }
+        self.judge(contact, who, candidates, until)
+    }
+
+    /// Lets a contact wait, in the ledger as well.
+    pub(super) fn keep_waiting(&mut self, mut contact: Contact, deadline: Timestamp) {
+        let segment = self.text_of(contact.segment);
+        self.out.batch.pending.push(contact.to_pending(segment));
+        contact.is_kept = true;
+        self.contacts.wait(contact, deadline);
+    }
+}
