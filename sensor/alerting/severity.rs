@@ -42,11 +42,8 @@
 //! | passed 10,240 octets in | T1105 Ingress Tool Transfer |
 //! | a burst | T1568 Dynamic Resolution |
 
-use crate::model::{Alert, AlertKind, FlowStart, Lowered, Outcome, Severity, Transport, Unexplained};
+use crate::model::{Alert, AlertKind, FlowStart, Lowered, NOTABLE_OCTETS, Outcome, Severity, Transport, Unexplained};
 
-/// How many octets of either direction make a contact more severe, once passed (rule A3): more than a handshake, a
-/// request and a refusal take.
-pub const PASSED: u64 = 10_240;
 /// The confidence that nothing speaks against; never 100, since a mirror shows no intent.
 pub const FULL: u8 = 90;
 /// The least confidence: a doubtful alert is still one.
@@ -172,10 +169,10 @@ pub fn techniques(alert: &Alert) -> Vec<&'static str> {
     })
 }
 
-/// Says whether either direction passed [`PASSED`] octets (rule A3).
+/// Says whether either direction passed [`NOTABLE_OCTETS`] octets (rule A3).
 #[must_use]
 pub const fn has_passed(octets_out: u64, octets_in: u64) -> bool {
-    octets_out > PASSED || octets_in > PASSED
+    octets_out > NOTABLE_OCTETS || octets_in > NOTABLE_OCTETS
 }
 
 fn severity(facts: &Facts<'_>) -> Severity {
@@ -259,14 +256,14 @@ fn attack(facts: &Contact<'_>) -> Vec<&'static str> {
     if facts.is_shared && channel == "T1071.001" {
         techniques.push("T1102");
     }
-    if facts.octets_out > PASSED {
+    if facts.octets_out > NOTABLE_OCTETS {
         techniques.push(match facts.domain {
             Some(domain) if is_storage(domain) => "T1567.002",
             _ if facts.is_shared => "T1567",
             _ => "T1041",
         });
     }
-    if facts.octets_in > PASSED {
+    if facts.octets_in > NOTABLE_OCTETS {
         techniques.push("T1105");
     }
     techniques.sort_unstable();

@@ -1,8 +1,9 @@
 //! One sentence that a tired person understands at once.
 
 use super::budget::{ALERTS_A_MINUTE, DESTINATION_WINDOW, WORKLOADS_A_DESTINATION};
-use super::severity::{PASSED, has_passed};
+use super::severity::has_passed;
 use super::words::{day, duration, endpoint, flow_end, moment, octets, percent, plain, workload};
+use crate::model::NOTABLE_OCTETS;
 use crate::model::{
     Alert, AlertEvent, AlertEvidence, AlertKind, EvidenceKind, FlowStart, Outcome, Scope, Span, Unexplained,
 };
@@ -121,7 +122,7 @@ fn updated(alert: &Alert) -> String {
         ),
     }];
     if has_passed(flow.octets_out, flow.octets_in) {
-        clauses.push(format!("more than {} passed", octets(PASSED)));
+        clauses.push(format!("more than {} passed", octets(NOTABLE_OCTETS)));
     }
     clauses.push(match flow.end {
         Some(end) => format!("the flow {} after {}", flow_end(end), duration(flow.duration)),

@@ -3,8 +3,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
-    Address, Arrival, Counter, Counters, Frame, Layer4, LinkType, Packet, Policy, Segment, SegmentDetail, SegmentPart,
-    SourceId, Span, Timestamp,
+    Address, Arrival, Counter, Frame, Layer4, LinkType, Packet, Policy, Segment, SegmentDetail, SegmentPart, SourceId,
+    Span, Timestamp,
 };
 use crate::wire;
 
@@ -280,11 +280,5 @@ impl Decoder {
         };
         self.clock.next_epoch();
         out.mark(mark, std::mem::take(&mut self.report));
-    }
-
-    /// Returns what was counted and not yet sent with a mark.
-    #[must_use]
-    pub const fn counters(&self) -> &Counters {
-        &self.report.counters
     }
 }

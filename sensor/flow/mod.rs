@@ -8,7 +8,7 @@ mod state;
 mod table;
 
 pub use key::{FlowKey, Side, Sides};
-pub use state::{FlowUpdate, NOTABLE_OCTETS, Opening, Shown, SideReport};
+pub use state::{FlowUpdate, Opening, Shown, SideReport};
 pub use table::{Class, FlowReport, FlowTable, Taken};
 
 use crate::model::Span;

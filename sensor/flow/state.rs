@@ -6,9 +6,6 @@ use crate::model::{
 
 use super::key::{FlowKey, Side, Sides};
 
-/// Octets in either direction past which an alert is updated and more severe (rule A3).
-pub const NOTABLE_OCTETS: u64 = 10_240;
-
 /// How far ahead of the last octet a segment may lie; beyond a quarter of the sequence space it is a stray.
 const FARTHEST_AHEAD: u32 = 1 << 30;
 /// How far before the first octet seen a midstream flow may be extended: what reordering explains.
@@ -276,7 +273,7 @@ impl Flow {
             Layer4::Tcp { flags, sequence } if flags.has(TcpFlags::SYN) => stream.syn(sequence, packet.payload_octets),
             Layer4::Tcp { sequence, .. } => stream.segment(sequence, packet.payload_octets),
         }
-        is_notable |= before <= NOTABLE_OCTETS && stream.octets > NOTABLE_OCTETS;
+        is_notable |= before <= crate::model::NOTABLE_OCTETS && stream.octets > crate::model::NOTABLE_OCTETS;
         if self.end.is_none() && bits & (Shown::RESET | Shown::FIN) != 0 {
             self.end = self.closing();
             is_notable |= self.end.is_some();

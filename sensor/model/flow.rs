@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How many octets of either direction make a contact more severe, once passed (rule A3): more than a handshake, a
+/// request and a refusal take.
+pub const NOTABLE_OCTETS: u64 = 10_240;
+
 /// How a flow was first seen (rules F1 to F3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,8 +1,5 @@
 //! What travels between the threads: batches of packets, and marks between epochs.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::engine::{DecodeReport, Mark, Packets};
@@ -73,7 +70,7 @@ pub(super) struct Fan {
     used: Receiver<Box<PacketBatch>>,
     judge: Sender<(Mark, DecodeReport)>,
     when_full: WhenFull,
-    dropped: Arc<AtomicU64>,
+    dropped: u64,
     is_broken: bool,
 }
 
@@ -90,7 +87,7 @@ impl Fan {
             used,
             judge,
             when_full,
-            dropped: Arc::default(),
+            dropped: 0,
             is_broken: false,
         }
     }
@@ -101,8 +98,8 @@ impl Fan {
     }
 
     /// Returns how many packets were dropped because a queue was full, since the last call.
-    pub fn take_dropped(&self) -> u64 {
-        self.dropped.swap(0, Ordering::Relaxed)
+    pub const fn take_dropped(&mut self) -> u64 {
+        std::mem::replace(&mut self.dropped, 0)
     }
 
     fn send(&mut self, worker: usize) {
@@ -118,7 +115,7 @@ impl Fan {
             WhenFull::Drop => match sender.try_send(Work::Packets(full)) {
                 Ok(()) => {}
                 Err(TrySendError::Full(Work::Packets(batch))) => {
-                    self.dropped.fetch_add(batch.items.len() as u64, Ordering::Relaxed);
+                    self.dropped += batch.items.len() as u64;
                 }
                 Err(_) => self.is_broken = true,
             },

@@ -149,7 +149,7 @@ fn techniques_can_be_read_off_an_alert_again() {
     let mut alert = crate::alerting::sample::domain_alert();
     assert_eq!(techniques(&alert), ["T1041", "T1071.001"]);
     alert.flow.octets_out = 0;
-    alert.flow.octets_in = PASSED + 1;
+    alert.flow.octets_in = NOTABLE_OCTETS + 1;
     alert.destination.tenant = Some("team".into());
     assert_eq!(techniques(&alert), ["T1071.001", "T1102", "T1105"]);
 }

@@ -1,7 +1,7 @@
 //! Following flows: which are contacts, which may be judged now, and what becomes of judged ones.
 
-use crate::flow::{FlowUpdate, NOTABLE_OCTETS};
-use crate::model::{Arrival, Counter, FlowEnd, LedgerError, Timestamp, Verdict};
+use crate::flow::FlowUpdate;
+use crate::model::{Arrival, Counter, FlowEnd, LedgerError, NOTABLE_OCTETS, Timestamp, Verdict};
 
 use super::Judge;
 use super::contacts::{Contact, Sequel};
