@@ -14,16 +14,7 @@ use name::{Name, normal, without_trailing_dots};
 use rules::Rules;
 use suffix_list::SuffixList;
 
-use crate::model::Policy;
-
-/// What a name stands for in the baseline.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Destination {
-    /// The domain after aggregation: lower case, A-labels, no trailing dot; `.` for the root.
-    pub domain: Arc<str>,
-    /// Whose part of a shared service it is (rule D3); written as a name under the domain.
-    pub tenant: Option<Arc<str>>,
-}
+use crate::model::{Destination, Policy};
 
 /// Why aggregation cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,8 +73,8 @@ impl Aggregation {
     pub fn destination(&self, name: &str) -> Destination {
         let normal = normal(name);
         let Some(name) = Name::new(&normal) else {
-            let itself = without_trailing_dots(&normal);
-            return Destination::itself(if itself.is_empty() { "." } else { itself });
+            let bare = without_trailing_dots(&normal);
+            return itself(if bare.is_empty() { "." } else { bare });
         };
         if let Some(destination) = self.rules.destination(&name) {
             return destination;
@@ -93,7 +84,7 @@ impl Aggregation {
             .last()
             .is_some_and(|last| last.bytes().all(|octet| octet.is_ascii_digit()))
         {
-            return Destination::itself(name.text());
+            return itself(name.text());
         }
         let domain = self
             .suffixes
@@ -108,12 +99,11 @@ impl Aggregation {
     }
 }
 
-impl Destination {
-    fn itself(name: &str) -> Self {
-        Self {
-            domain: name.into(),
-            tenant: None,
-        }
+/// Returns the destination of a name that stands for itself.
+fn itself(name: &str) -> Destination {
+    Destination {
+        domain: name.into(),
+        tenant: None,
     }
 }
 

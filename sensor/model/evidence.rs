@@ -1,10 +1,11 @@
 //! What says that an address goes by a name (rules N1 to N5).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Segment};
+use super::destination::Destination;
 use super::time::{Arrival, Timestamp};
 
 /// How a DNS response gave an address.
@@ -28,6 +29,45 @@ pub enum Admission {
     /// Nobody asked: it explains nothing.
     Unsolicited = 1,
 }
+
+/// What all answers for a name from one server by one chain have in common, kept once for all clients.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// The name that was asked, lower case, A-label form, without the final dot.
+    pub name: Arc<str>,
+    /// Who answered.
+    pub server: Address,
+    /// The names between the one asked and the address; empty if there were none.
+    pub chain: Box<[Arc<str>]>,
+    destination: OnceLock<Destination>,
+}
+
+impl Provenance {
+    /// Returns what was said of `name` by `server`.
+    #[must_use]
+    pub const fn new(name: Arc<str>, server: Address, chain: Box<[Arc<str>]>) -> Self {
+        Self {
+            name,
+            server,
+            chain,
+            destination: OnceLock::new(),
+        }
+    }
+
+    /// Returns what the name stands for, as `work_out` said when it was asked first.
+    pub fn destination(&self, work_out: impl FnOnce(&str) -> Destination) -> &Destination {
+        self.destination.get_or_init(|| work_out(&self.name))
+    }
+}
+
+/// Two are equal if they say the same; whether somebody asked for the destination does not matter.
+impl PartialEq for Provenance {
+    fn eq(&self, other: &Self) -> bool {
+        self.server == other.server && self.name == other.name && self.chain == other.chain
+    }
+}
+
+impl Eq for Provenance {}
 
 /// One client, one name, one address: when, from which server, for how long.
 ///

@@ -5,6 +5,7 @@
 mod address;
 mod alert;
 mod counters;
+mod destination;
 mod event;
 mod evidence;
 mod flow;
@@ -22,6 +23,7 @@ mod workload;
 pub use address::*;
 pub use alert::*;
 pub use counters::*;
+pub use destination::*;
 pub use event::*;
 pub use evidence::*;
 pub use flow::*;

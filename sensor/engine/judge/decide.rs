@@ -4,10 +4,9 @@ use smallvec::SmallVec;
 
 use crate::alerting::{Admit, BurstScope};
 use crate::baseline::PairPlace;
-use crate::destination::Destination;
 use crate::model::{
-    Address, AlertEvidence, AlertId, BaselineMode, Counter, Evidence, LedgerError, NameRecord, Span, Timestamp,
-    Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, BaselineMode, Counter, Destination, Evidence, LedgerError, NameRecord, Span,
+    Timestamp, Unexplained, Verdict,
 };
 use crate::names::Candidate;
 

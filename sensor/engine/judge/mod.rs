@@ -29,10 +29,10 @@ use hashbrown::HashMap;
 
 use crate::alerting::{Budget, alert_id};
 use crate::baseline::Baseline;
-use crate::destination::{Aggregation, Destination};
+use crate::destination::Aggregation;
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, AlertKind, Batch, Counters, Event, JudgeState, Ledger, LedgerError, Policy, Record,
+    Address, AlertId, AlertKind, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy, Record,
     ResolverState, Segment, Span, Timestamp, WorkloadKey,
 };
 use crate::names::{Names, Renewals};

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::destination::Destination;
-use crate::model::{AlertKind, LedgerError, PairKey, Scope, Span, Timestamp};
+use crate::model::{AlertKind, Destination, LedgerError, PairKey, Scope, Span, Timestamp};
 use crate::names::Candidate;
 
 use super::Judge;
