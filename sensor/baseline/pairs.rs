@@ -7,8 +7,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::model::{
-    ActiveDays, Address, AlertId, Holder, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Span, Timestamp,
-    WorkloadId,
+    ActiveDays, Address, Holder, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Span, Timestamp, WorkloadId,
 };
 
 use super::changes::stretch;
@@ -306,22 +305,15 @@ impl Baseline {
         Ok(slot.map(|slot| PairPlace { workload, slot }))
     }
 
-    /// Notes what became of a pair's novelty.
+    /// Notes the latest novelty of a pair.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn note_novelty(
-        &mut self,
-        ledger: &dyn Ledger,
-        place: PairPlace,
-        novelty: Novelty,
-        alert: AlertId,
-    ) -> Result<(), LedgerError> {
+    pub fn note_novelty(&mut self, ledger: &dyn Ledger, place: PairPlace, novelty: Novelty) -> Result<(), LedgerError> {
         let loaded = self.load(ledger, place.workload)?;
         if let Some(entry) = loaded.change(place.slot) {
-            entry.pair.novelty = novelty;
-            entry.pair.alert = Some(alert);
+            entry.pair.novelty = Some(novelty);
             self.journal(place.workload, place.slot);
         }
         Ok(())
@@ -377,8 +369,7 @@ fn blank(first: Timestamp) -> Pair {
         days: ActiveDays::one(first.day()),
         ports: SmallVec::new(),
         names: SmallVec::new(),
-        novelty: Novelty::None,
-        alert: None,
+        novelty: None,
     }
 }
 

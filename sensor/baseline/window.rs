@@ -35,7 +35,7 @@ pub fn is_forgotten(pair: &Pair, at: Timestamp, retention: Span) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ActiveDays, Novelty};
+    use crate::model::ActiveDays;
 
     const WINDOW: Span = Span::days(90);
 
@@ -53,8 +53,7 @@ mod tests {
             days: active,
             ports: smallvec::SmallVec::new(),
             names: smallvec::SmallVec::new(),
-            novelty: Novelty::None,
-            alert: None,
+            novelty: None,
         }
     }
 

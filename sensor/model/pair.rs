@@ -5,7 +5,6 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::address::Address;
-use super::alert::AlertId;
 use super::time::{Day, Timestamp};
 
 /// A destination as one key of the baseline; the kinds are kept apart, and attempts apart from contacts (rule B3).
@@ -50,6 +49,17 @@ impl PairKey {
         }
     }
 
+    /// Returns the destination as text, as the ids of its alerts have it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Domain(name) | Self::Tenant(name) | Self::AttemptedDomain(name) | Self::AttemptedTenant(name) => {
+                name.to_string()
+            }
+            Self::Address(address) | Self::AttemptedAddress(address) => address.to_string(),
+        }
+    }
+
     /// Returns the hash that the index by destination uses: FNV-1a, 64 bits, over kind and content.
     ///
     /// It is written to disk, so it has no seed; a collision costs a look at a pair that turns out to be another's.
@@ -90,10 +100,8 @@ pub struct Pair {
     pub ports: SmallVec<[u16; Self::PORTS]>,
     /// The names that led there and the servers that gave them, oldest first, at most [`Pair::NAMES`].
     pub names: SmallVec<[(Arc<str>, Address); 1]>,
-    /// What became of the pair's novelty.
-    pub novelty: Novelty,
-    /// The alert of its latest novelty, raised or not (its id is the same either way).
-    pub alert: Option<AlertId>,
+    /// Its latest novelty; none if the pair rests on another one's (an address behind a domain, a tenant of a new domain).
+    pub novelty: Option<Novelty>,
 }
 
 impl Pair {
@@ -103,12 +111,19 @@ impl Pair {
     pub const NAMES: usize = 4;
 }
 
-/// What became of the latest novelty of a pair.
+/// A novelty of a pair. Its alert's id follows from it, whether the alert was raised or not (rule A2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Novelty {
+    /// The first packet of the contact that was new.
+    pub at: Timestamp,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a novelty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum Novelty {
-    /// None: the pair rests on another one's alert (an address behind a domain, a tenant of a new domain).
-    None = 0,
+pub enum Fate {
     /// It raised an alert.
     Raised = 1,
     /// It was learnt (rule B4).
@@ -119,12 +134,11 @@ pub enum Novelty {
     Suppressed = 4,
 }
 
-impl Novelty {
+impl Fate {
     /// Returns the value with this number.
     #[must_use]
     pub const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
-            0 => Self::None,
             1 => Self::Raised,
             2 => Self::Learned,
             3 => Self::Burst,

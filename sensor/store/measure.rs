@@ -39,8 +39,10 @@ fn change(n: u32) -> PairChange {
         days: ActiveDays::one(at.day()),
         ports: [443].into_iter().collect(),
         names: [(name, Address::v4([10, 0, 0, 2]))].into_iter().collect(),
-        novelty: Novelty::Learned,
-        alert: Some(AlertId([n as u8; 16])),
+        novelty: Some(Novelty {
+            at,
+            fate: Fate::Learned,
+        }),
     };
     PairChange {
         workload: WorkloadId(n % WORKLOADS * 7919 % WORKLOADS),

@@ -44,12 +44,11 @@ prop_compose! {
         (newest, bits) in any::<(i32, u128)>(),
         ports in prop::collection::vec(any::<u16>(), 0..=Pair::PORTS),
         names in prop::collection::vec((text(), address()), 0..=Pair::NAMES),
-        novelty in 0..5_u8,
-        alert in prop::option::of(alert_id()),
+        novelty in prop::option::of((1..5_u8, time())),
     ) -> Pair {
         let days = ActiveDays { newest: Day(newest), bits };
-        let novelty = Novelty::from_number(novelty).unwrap();
-        Pair { first, last, count, octets_out, octets_in, days, ports: ports.into(), names: names.into(), novelty, alert }
+        let novelty = novelty.map(|(fate, at)| Novelty { at, fate: Fate::from_number(fate).unwrap() });
+        Pair { first, last, count, octets_out, octets_in, days, ports: ports.into(), names: names.into(), novelty }
     }
 }
 

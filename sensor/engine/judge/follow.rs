@@ -1,7 +1,7 @@
 //! Following flows: which are contacts, which may be judged now, and what becomes of judged ones.
 
 use crate::flow::FlowUpdate;
-use crate::model::{Arrival, Counter, FlowEnd, LedgerError, NOTABLE_OCTETS, Timestamp, Verdict};
+use crate::model::{Arrival, Counter, Fate, FlowEnd, LedgerError, NOTABLE_OCTETS, Timestamp};
 
 use super::Judge;
 use super::contacts::{Contact, Sequel};
@@ -147,7 +147,7 @@ impl Judge {
         let meaning = self.meaning(&contact, who, candidates, until)?;
         // The pair of what is new names the alert that told of the attempt.
         let new = self.novelty(&contact, who, &meaning)?;
-        let places = self.record(&contact, who, &meaning, new.as_ref(), Verdict::New, Some(id))?;
+        let places = self.record(&contact, who, &meaning, new.as_ref().map(|new| (new, Fate::Raised)))?;
         self.update_alert(id, &contact)?;
         self.follow(&contact, places, Sequel::Alert(id));
         Ok(())

@@ -32,7 +32,7 @@ use crate::baseline::Baseline;
 use crate::destination::Aggregation;
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, AlertKind, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy, Record,
+    Address, AlertId, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy, Record,
     ResolverState, Segment, Span, Timestamp, WorkloadKey,
 };
 use crate::names::{Names, Renewals};
@@ -43,6 +43,7 @@ use super::worker::Records;
 use contacts::{Contact, Contacts};
 use facts::Facts;
 use loss::Loss;
+use novelty::NewThing;
 use registry::{Registry, Who};
 
 /// How many names' destinations are remembered; all are forgotten when it is more, and worked out again.
@@ -202,10 +203,10 @@ impl Judge {
         }
     }
 
-    fn alert_id(&self, kind: AlertKind, who: Who, destination: &str, ts: Timestamp) -> AlertId {
+    fn alert_id(&self, new: &NewThing, who: Who, ts: Timestamp) -> AlertId {
         let nobody = WorkloadKey::Named(Arc::from(""));
         let key = self.registry.record(who.id).map_or(&nobody, |record| &record.key);
-        alert_id(kind, key, destination, ts)
+        alert_id(new.kind, key, &new.key.text(), ts)
     }
 
     /// Returns who the originator of a contact is; a workload that is new gets its number.

@@ -18,8 +18,6 @@ const TRUSTED_AFTER: Span = Span::days(1);
 pub(super) struct NewThing {
     pub kind: AlertKind,
     pub key: PairKey,
-    /// The destination in the alert's id.
-    pub text: String,
 }
 
 impl Judge {
@@ -60,7 +58,6 @@ impl Judge {
         let address = NewThing {
             kind: AlertKind::NewExternalIp,
             key: PairKey::Address(contact.responder.ip),
-            text: contact.responder.ip.to_string(),
         };
         let new = match meaning {
             Meaning::Unnamed(_) => address,
@@ -73,7 +70,6 @@ impl Judge {
                 if !self.is_known(who, &domain, at)? {
                     return Ok(Some(NewThing {
                         kind: AlertKind::NewExternalDomain,
-                        text: destination.domain.to_string(),
                         key: domain,
                     }));
                 }
@@ -82,7 +78,6 @@ impl Judge {
                     if !self.is_known(who, &key, at)? {
                         return Ok(Some(NewThing {
                             kind: AlertKind::NewTenant,
-                            text: tenant.to_string(),
                             key,
                         }));
                     }

@@ -3,9 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::baseline::{ContactFacts, PairPlace};
-use crate::model::{
-    AlertId, ContactDestination, ContactRecord, Counter, LedgerError, Novelty, PairKey, Record, Verdict,
-};
+use crate::model::{ContactDestination, ContactRecord, Counter, Fate, LedgerError, Novelty, PairKey, Record, Verdict};
 
 use super::Judge;
 use super::contacts::Contact;
@@ -20,13 +18,11 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
+        novel: Option<(&NewThing, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let mut places = self.record_names(contact, who, meaning, new, verdict, alert)?;
+        let mut places = self.record_names(contact, who, meaning, novel)?;
         let address = std::iter::once(PairKey::Address(contact.responder.ip));
-        places.extend(self.record_keys(address, contact, who, meaning, new, verdict, alert)?);
+        places.extend(self.record_keys(address, contact, who, meaning, novel)?);
         Ok(places)
     }
 
@@ -36,57 +32,41 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
+        novel: Option<(&NewThing, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
         let Meaning::Named { destination, .. } = meaning else {
             return Ok(SmallVec::new());
         };
         let domain = std::iter::once(PairKey::Domain(destination.domain.clone()));
         let keys = domain.chain(destination.tenant.clone().map(PairKey::Tenant));
-        self.record_keys(keys, contact, who, meaning, new, verdict, alert)
+        self.record_keys(keys, contact, who, meaning, novel)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what is recorded, and what is noted with it")]
     fn record_keys(
         &mut self,
         keys: impl Iterator<Item = PairKey>,
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
+        novel: Option<(&NewThing, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
         let facts = facts_of(contact, meaning);
         let mut places = SmallVec::new();
         for key in keys {
             let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
-            if let (Some(new), Some(alert)) = (new, alert)
+            if let Some((new, fate)) = novel
                 && new.key == key
             {
-                self.note_novelty(place, verdict, alert)?;
+                self.note_novelty(place, contact, fate)?;
             }
             places.push(place);
         }
         Ok(places)
     }
 
-    pub(super) fn note_novelty(
-        &mut self,
-        place: PairPlace,
-        verdict: Verdict,
-        alert: AlertId,
-    ) -> Result<(), LedgerError> {
-        let novelty = match verdict {
-            Verdict::New | Verdict::Attempt => Novelty::Raised,
-            Verdict::Learned => Novelty::Learned,
-            Verdict::Burst => Novelty::Burst,
-            Verdict::Suppressed => Novelty::Suppressed,
-            Verdict::Known | Verdict::Resolver => Novelty::None,
-        };
-        self.baseline.note_novelty(&*self.ledger, place, novelty, alert)
+    pub(super) fn note_novelty(&mut self, place: PairPlace, contact: &Contact, fate: Fate) -> Result<(), LedgerError> {
+        let at = contact.first;
+        self.baseline.note_novelty(&*self.ledger, place, Novelty { at, fate })
     }
 
     /// Counts a verdict and writes the contact's record.
@@ -130,6 +110,17 @@ impl Judge {
             unexplained: meaning.why_unexplained(),
         };
         self.out.records.push(Record::Contact(record));
+    }
+}
+
+/// Returns what became of the novelty that a verdict is about.
+pub(super) const fn fate_of(verdict: Verdict) -> Option<Fate> {
+    match verdict {
+        Verdict::New | Verdict::Attempt => Some(Fate::Raised),
+        Verdict::Learned => Some(Fate::Learned),
+        Verdict::Burst => Some(Fate::Burst),
+        Verdict::Suppressed => Some(Fate::Suppressed),
+        Verdict::Known | Verdict::Resolver => None,
     }
 }
 

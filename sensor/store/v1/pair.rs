@@ -4,20 +4,20 @@
 //! journal  VERSION, count, then (workload, slot, pair) each
 //! page     VERSION, least `last`, greatest `last`, count, then (slot, pair) each
 //! pair     key kind, key, first, last − first, count, octets out, octets in, newest day − day of last, day bits,
-//!          ports, names with servers, novelty with ALERT, alert id if ALERT is set
+//!          ports, names with servers, fate of the novelty or NOT_NEW, time of the novelty − first
 //! ```
 
 use smallvec::SmallVec;
 
 use crate::model::{
-    ActiveDays, AlertId, Day, Novelty, Page, Pair, PairChange, PairKey, StoredPair, Timestamp, WorkloadId,
+    ActiveDays, Day, Fate, Novelty, Page, Pair, PairChange, PairKey, StoredPair, Timestamp, WorkloadId,
 };
 
 use super::VERSION;
 use super::octets::{Octets, put_address, put_signed, put_text, put_time, put_varint, put_wide};
 
-/// Set in the octet of the novelty when an alert's id follows.
-const ALERT: u8 = 0x80;
+/// Stands where a novelty's fate would, for a pair without one.
+const NOT_NEW: u8 = 0;
 
 /// What a pair takes on average, rounded up: to size what is written before it is.
 pub const USUAL_PAIR: usize = 96;
@@ -123,13 +123,12 @@ fn put_stored(row: &mut Vec<u8>, stored: &StoredPair) {
         put_text(row, name);
         put_address(row, *server);
     }
-    let novelty = pair.novelty as u8;
-    match pair.alert {
-        Some(AlertId(id)) => {
-            row.push(novelty | ALERT);
-            row.extend_from_slice(&id);
+    match pair.novelty {
+        Some(Novelty { at, fate }) => {
+            row.push(fate as u8);
+            put_signed(row, at.0.wrapping_sub(pair.first.0));
         }
-        None => row.push(novelty),
+        None => row.push(NOT_NEW),
     }
 }
 
@@ -162,11 +161,12 @@ fn read_stored(octets: &mut Octets<'_>) -> Option<StoredPair> {
     for _ in 0..named {
         names.push((octets.text()?, octets.address()?));
     }
-    let last_octet = octets.octet()?;
-    let alert = if last_octet & ALERT == 0 {
-        None
-    } else {
-        Some(AlertId(octets.array()?))
+    let novelty = match octets.octet()? {
+        NOT_NEW => None,
+        fate => Some(Novelty {
+            fate: Fate::from_number(fate)?,
+            at: Timestamp(first.0.wrapping_add(octets.signed()?)),
+        }),
     };
     Some(StoredPair {
         slot,
@@ -180,8 +180,7 @@ fn read_stored(octets: &mut Octets<'_>) -> Option<StoredPair> {
             days,
             ports,
             names,
-            novelty: Novelty::from_number(last_octet & !ALERT)?,
-            alert,
+            novelty,
         },
     })
 }
