@@ -75,9 +75,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
 /// Returns novelties that raised nothing, by time: they are flags on their pairs (rules B4, A5).
 fn unraised(store: &Store) -> Result<Vec<(Alert, AlertState)>, Error> {
     let mut found = Vec::new();
+    let pairs = store.all_pairs()?;
     for (id, workload) in store.opening()?.workloads {
-        for stored in store.all_pairs(id)? {
-            let Some(novelty) = stored.pair.novelty else { continue };
+        for stored in pairs.of(id)? {
+            let Some(novelty) = stored.pair.novelty() else { continue };
             let state = match novelty.fate {
                 Fate::Learned => AlertState::Learned,
                 Fate::Burst => AlertState::Burst,
@@ -110,9 +111,9 @@ fn of_pair(novelty: Novelty, workload: &WorkloadRecord, key: &PairKey, pair: &Pa
     let destination = AlertDestination {
         domain,
         tenant,
-        name: pair.names.first().map(|(name, _)| name.clone()),
+        name: pair.names().next().map(|first| first.name.clone()),
         ip,
-        port: pair.ports.first().copied(),
+        port: pair.ports().next(),
         transport: None,
     };
     Alert {
@@ -121,8 +122,8 @@ fn of_pair(novelty: Novelty, workload: &WorkloadRecord, key: &PairKey, pair: &Pa
         kind,
         title: kind.title().to_owned(),
         event: AlertEvent::Raised,
-        ts: pair.first,
-        at: pair.first,
+        ts: pair.first(),
+        at: pair.first(),
         severity: Severity::Info,
         confidence: 0,
         novelty: Reach::Workload,
@@ -156,8 +157,8 @@ fn of_pair(novelty: Novelty, workload: &WorkloadRecord, key: &PairKey, pair: &Pa
         },
         baseline: AlertBaseline {
             window_days: 0,
-            first_contact: Some(pair.first),
-            last_contact: Some(pair.last),
+            first_contact: Some(pair.first()),
+            last_contact: Some(pair.last()),
             workload_since: Some(workload.since),
             destinations: 0,
         },

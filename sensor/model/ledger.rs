@@ -208,7 +208,7 @@ pub struct Batch {
     pub pages: Vec<Page>,
     /// Journal rows up to this batch are in pages now.
     pub folded_through: Option<u64>,
-    /// New entries of the index by destination.
+    /// Entries of the index by destination, in order. Until they are handed over, journal rows have what they say.
     pub holders: Vec<Holder>,
     /// Workloads that are new or changed.
     pub workloads: Vec<(WorkloadId, WorkloadRecord)>,
@@ -222,6 +222,9 @@ pub struct Batch {
     pub pending: Vec<PendingContact>,
     /// Contacts that wait no longer.
     pub judged: Vec<Arrival>,
+    /// What earlier batches than this one said of contacts that wait is of no more use; given where `pending` or `judged`
+    /// say something.
+    pub waits_from: Option<u64>,
     /// Alerts that are open from this epoch on.
     pub opened: Vec<OpenAlert>,
     /// Alerts that are no longer open.
@@ -248,6 +251,7 @@ impl Batch {
             deliver: Vec::new(),
             pending: Vec::new(),
             judged: Vec::new(),
+            waits_from: None,
             opened: Vec::new(),
             closed: Vec::new(),
             state: None,

@@ -18,7 +18,8 @@ fn aged(store: &Store) {
     let mut runner = TestRunner::deterministic();
     let mut pair = |slot, day: i64| {
         let mut stored = samples::stored(Just(slot)).new_tree(&mut runner).unwrap().current();
-        stored.pair.last = Timestamp(0).plus(Span::days(day));
+        let last = Timestamp(0).plus(Span::days(day));
+        stored.pair = Pair::restored(last, last, 1);
         stored
     };
     let mut batch = Batch::empty(1, Timestamp(0));
@@ -101,7 +102,7 @@ fn rule_b5_an_old_capture_is_safe_from_its_first_batch() {
     let mut runner = TestRunner::deterministic();
     let mut batch = Batch::empty(recent + 1, Timestamp(0));
     let mut stored = samples::stored(Just(5)).new_tree(&mut runner).unwrap().current();
-    stored.pair.last = Timestamp(0);
+    stored.pair = Pair::new(Timestamp(0));
     batch.pages = vec![Page {
         workload: WorkloadId(1),
         number: 0,

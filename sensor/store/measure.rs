@@ -30,20 +30,15 @@ fn change(n: u32) -> PairChange {
         0 => PairKey::Domain(format!("example{}.com", slot * 31 % 50_000).into()),
         _ => PairKey::Address(Address::v4((0x2d00_0000 + slot * 7919).to_be_bytes())),
     };
-    let pair = Pair {
-        first: at,
-        last: at,
-        count: 1,
-        octets_out: 517,
-        octets_in: 14_000,
-        days: ActiveDays::one(at.day()),
-        ports: [443].into_iter().collect(),
-        names: [(name, Address::v4([10, 0, 0, 2]))].into_iter().collect(),
-        novelty: Some(Novelty {
-            at,
-            fate: Fate::Learned,
-        }),
-    };
+    let mut pair = Pair::new(at);
+    (pair.count, pair.octets_out, pair.octets_in) = (1, 517, 14_000);
+    pair.add_port(443);
+    let server = Address::v4([10, 0, 0, 2]);
+    pair.add_name(&Arc::new(Provenance::new(name, server, Box::default())));
+    pair.set_novelty(Novelty {
+        at,
+        fate: Fate::Learned,
+    });
     PairChange {
         workload: WorkloadId(n % WORKLOADS * 7919 % WORKLOADS),
         stored: StoredPair { slot, key, pair },
@@ -169,7 +164,7 @@ fn holder(change: &PairChange) -> Holder {
     Holder {
         destination: change.stored.key.index_hash(),
         workload: change.workload,
-        day: change.stored.pair.last.day().0,
+        day: change.stored.pair.last().day().0,
     }
 }
 

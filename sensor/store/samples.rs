@@ -29,6 +29,7 @@ fn alert_id() -> impl Strategy<Value = AlertId> {
 fn key() -> impl Strategy<Value = PairKey> {
     prop_oneof![
         text().prop_map(PairKey::Domain),
+        "[ab]?.?c".prop_map(|text| PairKey::Domain(text.into())),
         text().prop_map(PairKey::Tenant),
         address().prop_map(PairKey::Address),
         text().prop_map(PairKey::AttemptedDomain),
@@ -40,16 +41,34 @@ fn key() -> impl Strategy<Value = PairKey> {
 prop_compose! {
     fn pair()(
         (first, last) in (time(), time()),
-        (count, octets_out, octets_in) in any::<(u64, u64, u64)>(),
-        (newest, bits) in any::<(i32, u128)>(),
+        (count, octets_out, octets_in) in any::<(u32, u64, u64)>(),
+        days in prop_oneof![Just(1), any::<u128>()],
         ports in prop::collection::vec(any::<u16>(), 0..=Pair::PORTS),
-        names in prop::collection::vec((text(), address()), 0..=Pair::NAMES),
+        names in prop::collection::vec(provenance(), 0..=Pair::NAMES),
         novelty in prop::option::of((1..5_u8, time())),
+        is_new_at_first: bool,
     ) -> Pair {
-        let days = ActiveDays { newest: Day(newest), bits };
-        let novelty = novelty.map(|(fate, at)| Novelty { at, fate: Fate::from_number(fate).unwrap() });
-        Pair { first, last, count, octets_out, octets_in, days, ports: ports.into(), names: names.into(), novelty }
+        let mut pair = Pair::restored(first, last, days);
+        (pair.count, pair.octets_out, pair.octets_in) = (count, octets_out, octets_in);
+        for port in ports {
+            pair.add_port(port);
+        }
+        for name in names {
+            pair.add_name(&name);
+        }
+        if let Some((fate, at)) = novelty {
+            let at = if is_new_at_first { first } else { at };
+            pair.set_novelty(Novelty { at, fate: Fate::from_number(fate).unwrap() });
+        }
+        pair
     }
+}
+
+/// Names that often meet, so that pairs share them.
+fn provenance() -> impl Strategy<Value = Arc<Provenance>> {
+    let name = prop_oneof![text(), "[ab].c".prop_map(Arc::from)];
+    let server = prop_oneof![address(), Just(Address::v4([10, 0, 0, 2]))];
+    (name, server).prop_map(|(name, server)| Arc::new(Provenance::new(name, server, Box::default())))
 }
 
 pub fn stored(slot: impl Strategy<Value = u32>) -> impl Strategy<Value = StoredPair> {
@@ -243,27 +262,54 @@ prop_compose! {
     pub fn pending(arrival: std::ops::Range<u64>)(
         arrival in arrival,
         (ts, last) in (time(), time()),
-        (from, to, segment) in (address(), address(), text()),
+        (from, to, segment) in (address(), address(), prop_oneof![Just(Arc::from("-")), text()]),
         (from_port, to_port, octets_out, octets_in) in any::<(u16, u16, u64, u64)>(),
         mac in prop::option::of(any::<[u8; 6]>()),
+        (start, outcome, end) in (start(), outcome(), prop::option::of(end())),
+        (is_udp, holds_dns) in any::<(bool, bool)>(),
     ) -> PendingContact {
         PendingContact {
             arrival: Arrival(arrival),
             ts,
             last,
-            transport: Transport::Udp,
+            transport: if is_udp { Transport::Udp } else { Transport::Tcp },
             originator: Endpoint { ip: from, port: from_port },
             responder: Endpoint { ip: to, port: to_port },
             mac,
             segment,
-            start: FlowStart::Datagram,
-            outcome: Outcome::Unanswered,
+            start,
+            outcome,
             octets_out,
             octets_in,
-            end: None,
-            holds_dns: false,
+            end,
+            holds_dns,
         }
     }
+}
+
+fn start() -> impl Strategy<Value = FlowStart> {
+    prop::sample::select(vec![FlowStart::Syn, FlowStart::Datagram, FlowStart::Midstream])
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop::sample::select(vec![
+        Outcome::Established,
+        Outcome::Refused,
+        Outcome::Attempted,
+        Outcome::Answered,
+        Outcome::Unanswered,
+    ])
+}
+
+fn end() -> impl Strategy<Value = FlowEnd> {
+    prop::sample::select(vec![
+        FlowEnd::Closed,
+        FlowEnd::Reset,
+        FlowEnd::Replaced,
+        FlowEnd::Idle,
+        FlowEnd::Evicted,
+        FlowEnd::TimeStep,
+    ])
 }
 
 pub fn open_alert() -> impl Strategy<Value = OpenAlert> {

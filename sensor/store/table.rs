@@ -23,15 +23,13 @@ pub enum Table {
     Pages,
     /// Front of a destination's hash → entries of the index, merged.
     Holders,
-    /// Batch → entries of the index that are not in [`Table::Holders`] yet.
-    RecentHolders,
     /// Last use and batch → names.
     Names,
     /// Id → alert.
     Alerts,
     /// Number → line for the sinks.
     Outbox,
-    /// Arrival → contact that waits.
+    /// Batch → contacts that wait from then on, and those that wait no longer, in one row.
     Pending,
     /// Id → alert whose flow is open.
     Open,
@@ -69,13 +67,12 @@ const WORKLOAD_PREFIX: usize = 4;
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Workloads,
         Self::Journal,
         Self::Pages,
         Self::Holders,
-        Self::RecentHolders,
         Self::Names,
         Self::Alerts,
         Self::Outbox,
@@ -92,7 +89,6 @@ impl Table {
             Self::Journal => "journal",
             Self::Pages => "pages",
             Self::Holders => "holders",
-            Self::RecentHolders => "recent_holders",
             Self::Names => "names",
             Self::Alerts => "alerts",
             Self::Outbox => "outbox",
@@ -109,7 +105,7 @@ impl Table {
         let octets = match self {
             Self::Journal => (memory / 4).clamp(2 * MIB, 64 * MIB),
             Self::Pages => (memory / 8).clamp(2 * MIB, 64 * MIB),
-            Self::Holders | Self::RecentHolders | Self::Names => (memory / 16).clamp(MIB, 16 * MIB),
+            Self::Holders | Self::Names => (memory / 16).clamp(MIB, 16 * MIB),
             Self::Workloads | Self::Alerts | Self::Outbox => 2 * MIB,
             Self::Meta | Self::Pending | Self::Open | Self::State => 512 * KIB,
         };

@@ -112,7 +112,7 @@ impl Judge {
         let before = self
             .baseline
             .pair(&*self.ledger, who.id, &new.key, at)?
-            .map(|pair| (pair.first, pair.last));
+            .map(|pair| (pair.first(), pair.last()));
         let destinations = self.baseline.destinations(&*self.ledger, who.id)?;
         let expired_known_domain = self.has_expired_known_domain(who, meaning, at)?;
         let evidence = meaning.evidence(at);

@@ -134,7 +134,7 @@ impl Judge {
         let at = contact.first;
         // The same destination got through while this one waited: the two are one (rule B3).
         let retried = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
-        let got_through = retried.is_some_and(|pair| pair.first >= at && pair.first <= until);
+        let got_through = retried.is_some_and(|pair| pair.first() >= at && pair.first() <= until);
         if got_through || self.gets_through(&contact, who, until) {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
             return Ok(());

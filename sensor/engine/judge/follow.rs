@@ -46,8 +46,8 @@ impl Judge {
         if let Some(waiting) = self.contacts.waiting(update.flow) {
             let contact = Contact::of(update, waiting.side, waiting.start, waiting.earlier);
             if let Some(waiting) = self.contacts.waiting_mut(update.flow) {
-                let is_kept = waiting.is_kept;
-                *waiting = Contact { is_kept, ..contact };
+                let kept_in = waiting.kept_in;
+                *waiting = Contact { kept_in, ..contact };
             }
             due.push(Due::Waiting(update.flow));
             return Ok(());
@@ -189,7 +189,7 @@ impl Judge {
             return Ok(());
         }
         self.contacts.take(contact.flow, until);
-        if contact.is_kept {
+        if contact.kept_in.is_some() {
             self.out.batch.judged.push(contact.flow);
         }
         self.judge(contact, who, candidates, until)
@@ -199,7 +199,7 @@ impl Judge {
     pub(super) fn keep_waiting(&mut self, mut contact: Contact, deadline: Timestamp) {
         let segment = self.text_of(contact.segment);
         self.out.batch.pending.push(contact.to_pending(segment));
-        contact.is_kept = true;
+        contact.kept_in = Some(self.next_sequence);
         self.contacts.wait(contact, deadline);
     }
 }

@@ -222,22 +222,25 @@ impl Judge {
         who
     }
 
-    /// Returns the batches that bring everything from journal rows and memory into pages; to be committed last.
+    /// Returns the batches that hold what memory has and the ledger has not; to be committed last.
     pub fn finish(&mut self) -> Vec<Batch> {
         /// Pairs in one batch: a few megabytes.
         const STEP: usize = 1 << 15;
         let mut batches = Vec::new();
-        while !self.baseline.is_folded() {
+        loop {
             let sequence = self.next_sequence;
-            self.next_sequence += 1;
             self.baseline.begin(sequence);
+            let Some((pairs, folded)) = self.baseline.finish(STEP) else {
+                return batches;
+            };
+            self.next_sequence += 1;
             let mut batch = Batch::empty(sequence, self.out.batch.at);
-            let folded = self.baseline.fold_step(STEP);
+            batch.pairs = pairs;
             batch.pages = folded.pages;
             batch.folded_through = folded.through;
+            batch.holders = folded.holders;
             batches.push(batch);
         }
-        batches
     }
 
     /// Returns the judge's state for the ledger.

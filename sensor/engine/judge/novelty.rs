@@ -44,7 +44,7 @@ impl Judge {
         let pair = self
             .baseline
             .pair(&*self.ledger, who.id, &PairKey::Address(server), at)?;
-        Ok(pair.is_none_or(|pair| at.since(pair.first) < TRUSTED_AFTER))
+        Ok(pair.is_none_or(|pair| at.since(pair.first()) < TRUSTED_AFTER))
     }
 
     /// Says what is new about a contact, if anything is (rules B2, D3, N4).
@@ -131,7 +131,7 @@ impl Judge {
     ) -> Result<bool, LedgerError> {
         let window = self.policy.baseline.window;
         let pair = self.baseline.pair(&*self.ledger, workload, key, at)?;
-        Ok(pair.is_some_and(|pair| pair.first < at && crate::baseline::is_known(pair, at, window)))
+        Ok(pair.is_some_and(|pair| pair.first() < at && crate::baseline::is_known(pair, at, window)))
     }
 
     pub(super) fn is_known_in_segment(

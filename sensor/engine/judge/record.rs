@@ -1,9 +1,14 @@
 //! Recording a judged contact under its pairs, and its line in `contacts.jsonl` (rule B1).
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::baseline::{ContactFacts, PairPlace};
-use crate::model::{ContactDestination, ContactRecord, Counter, Fate, LedgerError, Novelty, PairKey, Record, Verdict};
+use crate::model::{
+    ContactDestination, ContactRecord, Counter, Evidence, Fate, LedgerError, Novelty, PairKey, Provenance, Record,
+    Verdict,
+};
 
 use super::Judge;
 use super::contacts::Contact;
@@ -20,10 +25,9 @@ impl Judge {
         meaning: &Meaning,
         novel: Option<(&NewThing, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let mut places = self.record_names(contact, who, meaning, novel)?;
         let address = std::iter::once(PairKey::Address(contact.responder.ip));
-        places.extend(self.record_keys(address, contact, who, meaning, novel)?);
-        Ok(places)
+        let keys = name_keys(meaning).into_iter().chain(address);
+        self.record_keys(keys, contact, who, meaning, novel)
     }
 
     /// Records a contact under its domain and its tenant.
@@ -34,12 +38,7 @@ impl Judge {
         meaning: &Meaning,
         novel: Option<(&NewThing, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let Meaning::Named { destination, .. } = meaning else {
-            return Ok(SmallVec::new());
-        };
-        let domain = std::iter::once(PairKey::Domain(destination.domain.clone()));
-        let keys = domain.chain(destination.tenant.clone().map(PairKey::Tenant));
-        self.record_keys(keys, contact, who, meaning, novel)
+        self.record_keys(name_keys(meaning).into_iter(), contact, who, meaning, novel)
     }
 
     fn record_keys(
@@ -124,12 +123,20 @@ pub(super) const fn fate_of(verdict: Verdict) -> Option<Fate> {
     }
 }
 
+/// Returns the keys of a contact's domain and tenant.
+fn name_keys(meaning: &Meaning) -> SmallVec<[PairKey; 2]> {
+    let Meaning::Named { destination, .. } = meaning else {
+        return SmallVec::new();
+    };
+    let domain = PairKey::Domain(destination.domain.clone());
+    let tenant = destination.tenant.clone().map(PairKey::Tenant);
+    std::iter::once(domain).chain(tenant).collect()
+}
+
 /// Returns what a contact adds to its pairs.
 pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
     let name = match meaning {
-        Meaning::Named { candidates, .. } => candidates
-            .first()
-            .map(|first| (first.evidence.name.clone(), first.evidence.server)),
+        Meaning::Named { candidates, .. } => candidates.first().map(|first| provenance(&first.evidence)),
         Meaning::Unnamed(_) => None,
     };
     ContactFacts {
@@ -140,4 +147,9 @@ pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
         port: contact.responder.port,
         name,
     }
+}
+
+/// Returns what a pair keeps of evidence: the name and the server.
+fn provenance(evidence: &Evidence) -> Arc<Provenance> {
+    Arc::new(Provenance::new(evidence.name.clone(), evidence.server, Box::default()))
 }

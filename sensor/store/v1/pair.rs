@@ -3,15 +3,20 @@
 //! ```text
 //! journal  VERSION, count, then (workload, slot, pair) each
 //! page     VERSION, least `last`, greatest `last`, count, then (slot, pair) each
-//! pair     key kind, key, first, last − first, count, octets out, octets in, newest day − day of last, day bits,
-//!          ports, names with servers, fate of the novelty or NOT_NEW, time of the novelty − first
+//! pair     kind and flags, ports and flags, names unless NAMES_BEFORE, key (a text: its length alone if KEY_IS_TAIL),
+//!          first − first of the pair before, last − first, count, octets out, octets in, day bits unless ONE_DAY, ports,
+//!          fate of the novelty or NOT_NEW, time of the novelty − first
+//! names    count, then text and server each
 //! ```
+//!
+//! A contact is recorded under its domain and its address one after the other, with one name. So a pair takes its names
+//! from the one before it where they are the same, and a domain is the tail of the name that led there.
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::model::{
-    ActiveDays, Day, Fate, Novelty, Page, Pair, PairChange, PairKey, StoredPair, Timestamp, WorkloadId,
-};
+use crate::model::{Fate, Novelty, Page, Pair, PairChange, PairKey, Provenance, StoredPair, Timestamp, WorkloadId};
 
 use super::VERSION;
 use super::octets::{Octets, put_address, put_signed, put_text, put_time, put_varint, put_wide};
@@ -19,8 +24,19 @@ use super::octets::{Octets, put_address, put_signed, put_text, put_time, put_var
 /// Stands where a novelty's fate would, for a pair without one.
 const NOT_NEW: u8 = 0;
 
+/// In the first octet: the kind of the key.
+const KIND: u8 = 0x07;
+/// In the first octet: the names are those of the pair before.
+const NAMES_BEFORE: u8 = 0x08;
+/// In the first octet: the key is the end of the first name, of this length.
+const KEY_IS_TAIL: u8 = 0x10;
+/// In the first octet: contacts were on the day of the last one only.
+const ONE_DAY: u8 = 0x20;
+/// In the second octet: how many ports there are.
+const PORTS: u8 = 0x0f;
+
 /// What a pair takes on average, rounded up: to size what is written before it is.
-pub const USUAL_PAIR: usize = 96;
+pub const USUAL_PAIR: usize = 48;
 
 /// When the pairs of a page had their last contacts: all that expiry must know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +53,11 @@ pub fn encode_journal(row: &mut Vec<u8>, changes: &[PairChange]) {
     row.reserve(16 + changes.len() * USUAL_PAIR);
     row.push(VERSION);
     put_varint(row, changes.len() as u64);
+    let mut before = None;
     for change in changes {
         put_varint(row, u64::from(change.workload.0));
-        put_stored(row, &change.stored);
+        put_stored(row, &change.stored, before);
+        before = Some(&change.stored.pair);
     }
 }
 
@@ -47,11 +65,12 @@ pub fn encode_journal(row: &mut Vec<u8>, changes: &[PairChange]) {
 pub fn decode_journal(row: &[u8]) -> Option<Vec<PairChange>> {
     let mut octets = Octets::of(row)?;
     let count = octets.count()?;
-    let mut changes = Vec::with_capacity(count.min(octets.rest().len() / 16));
+    let mut changes = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
+    let mut before = Before::default();
     for _ in 0..count {
         changes.push(PairChange {
             workload: WorkloadId(octets.varint_u32()?),
-            stored: read_stored(&mut octets)?,
+            stored: read_stored(&mut octets, &mut before)?,
         });
     }
     octets.is_empty().then_some(changes)
@@ -61,16 +80,18 @@ pub fn decode_journal(row: &[u8]) -> Option<Vec<PairChange>> {
 ///
 /// Returns `None`, and leaves `row` without meaning, if no pair is left.
 pub fn encode_page(row: &mut Vec<u8>, page: &Page, cutoff: Timestamp) -> Option<()> {
-    let kept = || page.pairs.iter().filter(|stored| stored.pair.last >= cutoff);
-    let least = kept().map(|stored| stored.pair.last).min()?;
-    let greatest = kept().map(|stored| stored.pair.last).max()?;
+    let kept = || page.pairs.iter().filter(|stored| stored.pair.last() >= cutoff);
+    let least = kept().map(|stored| stored.pair.last()).min()?;
+    let greatest = kept().map(|stored| stored.pair.last()).max()?;
     row.clear();
     row.push(VERSION);
     put_time(row, least);
     put_time(row, greatest);
     put_varint(row, kept().count() as u64);
+    let mut before = None;
     for stored in kept() {
-        put_stored(row, stored);
+        put_stored(row, stored, before);
+        before = Some(&stored.pair);
     }
     Some(())
 }
@@ -80,9 +101,10 @@ pub fn decode_page(row: &[u8]) -> Option<Vec<StoredPair>> {
     let mut octets = Octets::of(row)?;
     octets.array::<16>()?;
     let count = octets.count()?;
-    let mut pairs = Vec::with_capacity(count.min(octets.rest().len() / 16));
+    let mut pairs = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
+    let mut before = Before::default();
     for _ in 0..count {
-        pairs.push(read_stored(&mut octets)?);
+        pairs.push(read_stored(&mut octets, &mut before)?);
     }
     octets.is_empty().then_some(pairs)
 }
@@ -96,93 +118,144 @@ pub fn page_span(row: &[u8]) -> Option<PageSpan> {
     })
 }
 
-fn put_stored(row: &mut Vec<u8>, stored: &StoredPair) {
+/// The fewest octets that a pair takes.
+const LEAST_PAIR: usize = 11;
+
+fn put_stored(row: &mut Vec<u8>, stored: &StoredPair, before: Option<&Pair>) {
+    let pair = &stored.pair;
     put_varint(row, u64::from(stored.slot));
-    row.push(stored.key.kind());
-    match &stored.key {
+    let text = match &stored.key {
         PairKey::Domain(name)
         | PairKey::Tenant(name)
         | PairKey::AttemptedDomain(name)
-        | PairKey::AttemptedTenant(name) => put_text(row, name),
-        PairKey::Address(address) | PairKey::AttemptedAddress(address) => put_address(row, *address),
+        | PairKey::AttemptedTenant(name) => Some(name),
+        PairKey::Address(_) | PairKey::AttemptedAddress(_) => None,
+    };
+    let has_names_before = before.is_some_and(|before| {
+        let same = before
+            .names()
+            .zip(pair.names())
+            .all(|(one, other)| one.names_alike(other));
+        same && before.names().count() == pair.names().count()
+    });
+    let is_tail = pair
+        .names()
+        .next()
+        .zip(text)
+        .is_some_and(|(first, text)| first.name.ends_with(&**text));
+    let days = pair.days().bits;
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    row.push(
+        stored.key.kind()
+            | flag(has_names_before, NAMES_BEFORE)
+            | flag(is_tail, KEY_IS_TAIL)
+            | flag(days == 1, ONE_DAY),
+    );
+    let ports_at = row.len();
+    row.push(0);
+    if !has_names_before {
+        put_varint(row, pair.names().count() as u64);
+        for name in pair.names() {
+            put_text(row, &name.name);
+            put_address(row, name.server);
+        }
     }
-    let pair = &stored.pair;
-    put_time(row, pair.first);
-    put_signed(row, pair.last.0.wrapping_sub(pair.first.0));
-    put_varint(row, pair.count);
+    match (&stored.key, text) {
+        (_, Some(text)) if is_tail => put_varint(row, text.len() as u64),
+        (_, Some(text)) => put_text(row, text),
+        (PairKey::Address(address) | PairKey::AttemptedAddress(address), None) => put_address(row, *address),
+        // Every other key is a text.
+        (_, None) => {}
+    }
+    let first = pair.first().0;
+    put_signed(row, first.wrapping_sub(before.map_or(0, |before| before.first().0)));
+    put_signed(row, pair.last().0.wrapping_sub(first));
+    put_varint(row, u64::from(pair.count));
     put_varint(row, pair.octets_out);
     put_varint(row, pair.octets_in);
-    put_signed(row, i64::from(pair.days.newest.0) - i64::from(pair.last.day().0));
-    put_wide(row, pair.days.bits);
-    put_varint(row, pair.ports.len() as u64);
-    for port in &pair.ports {
+    if days != 1 {
+        put_wide(row, days);
+    }
+    let mut ports = 0;
+    for port in pair.ports() {
         row.extend_from_slice(&port.to_le_bytes());
+        ports += 1;
     }
-    put_varint(row, pair.names.len() as u64);
-    for (name, server) in &pair.names {
-        put_text(row, name);
-        put_address(row, *server);
+    if let Some(octet) = row.get_mut(ports_at) {
+        *octet = ports;
     }
-    match pair.novelty {
+    match pair.novelty() {
         Some(Novelty { at, fate }) => {
             row.push(fate as u8);
-            put_signed(row, at.0.wrapping_sub(pair.first.0));
+            put_signed(row, at.0.wrapping_sub(first));
         }
         None => row.push(NOT_NEW),
     }
 }
 
-fn read_stored(octets: &mut Octets<'_>) -> Option<StoredPair> {
+/// What a pair takes from the one before it.
+#[derive(Default)]
+struct Before {
+    first: i64,
+    names: SmallVec<[Arc<Provenance>; Pair::NAMES]>,
+}
+
+fn read_stored(octets: &mut Octets<'_>, before: &mut Before) -> Option<StoredPair> {
     let slot = octets.varint_u32()?;
-    let key = match octets.octet()? {
-        0 => PairKey::Domain(octets.text()?),
-        1 => PairKey::Tenant(octets.text()?),
+    let flags = octets.octet()?;
+    let ports = octets.octet()?;
+    if flags & !(KIND | NAMES_BEFORE | KEY_IS_TAIL | ONE_DAY) != 0 || ports & !PORTS != 0 {
+        return None;
+    }
+    if flags & NAMES_BEFORE == 0 {
+        before.names.clear();
+        for _ in 0..octets.count()? {
+            let (name, server) = (octets.text()?, octets.address()?);
+            before
+                .names
+                .push(Arc::new(Provenance::new(name, server, Box::default())));
+        }
+    }
+    let text = |octets: &mut Octets<'_>| {
+        if flags & KEY_IS_TAIL == 0 {
+            return octets.text();
+        }
+        let (name, length) = (&before.names.first()?.name, usize::try_from(octets.varint()?).ok()?);
+        if length == name.len() {
+            return Some(Arc::clone(name));
+        }
+        name.get(name.len().checked_sub(length)?..).map(Arc::from)
+    };
+    let key = match flags & KIND {
+        0 => PairKey::Domain(text(octets)?),
+        1 => PairKey::Tenant(text(octets)?),
         2 => PairKey::Address(octets.address()?),
-        3 => PairKey::AttemptedDomain(octets.text()?),
-        4 => PairKey::AttemptedTenant(octets.text()?),
+        3 => PairKey::AttemptedDomain(text(octets)?),
+        4 => PairKey::AttemptedTenant(text(octets)?),
         5 => PairKey::AttemptedAddress(octets.address()?),
         _ => return None,
     };
-    let first = octets.time()?;
-    let last = Timestamp(first.0.wrapping_add(octets.signed()?));
-    let (count, octets_out, octets_in) = (octets.varint()?, octets.varint()?, octets.varint()?);
-    let newest = i64::from(last.day().0).checked_add(octets.signed()?)?;
-    let days = ActiveDays {
-        newest: Day(newest.try_into().ok()?),
-        bits: octets.wide()?,
-    };
-    let listed = octets.count()?;
-    let mut ports = SmallVec::with_capacity(listed.min(octets.rest().len() / 2));
-    for _ in 0..listed {
-        ports.push(u16::from_le_bytes(octets.array()?));
+    let first = before.first.wrapping_add(octets.signed()?);
+    before.first = first;
+    let last = first.wrapping_add(octets.signed()?);
+    let (count, octets_out, octets_in) = (octets.varint_u32()?, octets.varint()?, octets.varint()?);
+    let days = if flags & ONE_DAY == 0 { octets.wide()? } else { 1 };
+    let mut pair = Pair::restored(Timestamp(first), Timestamp(last), days);
+    (pair.count, pair.octets_out, pair.octets_in) = (count, octets_out, octets_in);
+    for _ in 0..ports {
+        pair.add_port(u16::from_le_bytes(octets.array()?));
     }
-    let named = octets.count()?;
-    let mut names = SmallVec::with_capacity(named.min(octets.rest().len() / 6));
-    for _ in 0..named {
-        names.push((octets.text()?, octets.address()?));
+    for name in &before.names {
+        pair.add_name(name);
     }
-    let novelty = match octets.octet()? {
-        NOT_NEW => None,
-        fate => Some(Novelty {
+    match octets.octet()? {
+        NOT_NEW => {}
+        fate => pair.set_novelty(Novelty {
             fate: Fate::from_number(fate)?,
-            at: Timestamp(first.0.wrapping_add(octets.signed()?)),
+            at: Timestamp(first.wrapping_add(octets.signed()?)),
         }),
-    };
-    Some(StoredPair {
-        slot,
-        key,
-        pair: Pair {
-            first,
-            last,
-            count,
-            octets_out,
-            octets_in,
-            days,
-            ports,
-            names,
-            novelty,
-        },
-    })
+    }
+    Some(StoredPair { slot, key, pair })
 }
 
 #[cfg(test)]
@@ -204,14 +277,14 @@ mod tests {
         fn a_page_comes_back_without_what_is_expired(page in samples::page(), cutoff: i64) {
             let cutoff = Timestamp(cutoff);
             let mut left = page.pairs.clone();
-            left.retain(|stored| stored.pair.last >= cutoff);
+            left.retain(|stored| stored.pair.last() >= cutoff);
             let mut row = b"what it held before".to_vec();
             let written = encode_page(&mut row, &page, cutoff);
             prop_assert_eq!(written.is_none(), left.is_empty());
             if written.is_some() {
                 let span = page_span(&row).unwrap();
-                prop_assert_eq!(Some(span.least), left.iter().map(|stored| stored.pair.last).min());
-                prop_assert_eq!(Some(span.greatest), left.iter().map(|stored| stored.pair.last).max());
+                prop_assert_eq!(Some(span.least), left.iter().map(|stored| stored.pair.last()).min());
+                prop_assert_eq!(Some(span.greatest), left.iter().map(|stored| stored.pair.last()).max());
                 prop_assert_eq!(decode_page(&row), Some(left));
             }
         }
