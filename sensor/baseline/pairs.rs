@@ -49,7 +49,7 @@ pub struct Baseline {
     retention: Span,
     hasher: foldhash::fast::RandomState,
     /// By number, since workloads are numbered in order; those that are not in memory are absent.
-    pub(super) workloads: Vec<Option<Box<Loaded>>>,
+    pub(super) workloads: Vec<Option<Loaded>>,
     /// Workloads with changes that only journal rows hold, by the first of these rows.
     pub(super) unfolded: VecDeque<(u64, WorkloadId)>,
     /// Journal rows that are needed, and how many changes each holds.
@@ -140,7 +140,7 @@ impl Baseline {
         (self.hasher.hash_one(key) >> 32) as u32
     }
 
-    pub(super) fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Box<Loaded>>> {
+    pub(super) fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Loaded>> {
         let at = workload.0 as usize;
         if self.workloads.len() <= at {
             self.workloads.resize_with(at + 1, || None);
@@ -149,11 +149,11 @@ impl Baseline {
     }
 
     pub(super) fn get(&self, workload: WorkloadId) -> Option<&Loaded> {
-        self.workloads.get(workload.0 as usize)?.as_deref()
+        self.workloads.get(workload.0 as usize)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, workload: WorkloadId) -> Option<&mut Loaded> {
-        self.workloads.get_mut(workload.0 as usize)?.as_deref_mut()
+        self.workloads.get_mut(workload.0 as usize)?.as_mut()
     }
 
     fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
@@ -166,13 +166,10 @@ impl Baseline {
             }
             self.loaded_pairs += loaded.len();
             if let Some(place) = self.place(workload) {
-                *place = Some(Box::new(loaded));
+                *place = Some(loaded);
             }
         }
-        let loaded = self
-            .workloads
-            .get_mut(workload.0 as usize)
-            .and_then(Option::as_deref_mut);
+        let loaded = self.workloads.get_mut(workload.0 as usize).and_then(Option::as_mut);
         // It was put there above; a workload number beyond memory would have failed before.
         let loaded = loaded.ok_or_else(|| LedgerError::Damaged {
             folder: String::new(),
@@ -218,7 +215,7 @@ impl Baseline {
         Ok(pair.is_some_and(|pair| window::is_known(pair, at, length)))
     }
 
-    /// Records a contact under a pair (rule B1); returns where the pair stands.
+    /// Records a contact under a pair (rule B1), and that it was new if it was; returns where the pair stands.
     ///
     /// # Errors
     ///
@@ -229,6 +226,7 @@ impl Baseline {
         workload: WorkloadId,
         key: &PairKey,
         contact: &ContactFacts,
+        novelty: Option<Novelty>,
     ) -> Result<PairPlace, LedgerError> {
         let (retention, sequence) = (self.retention, self.sequence);
         let hash = self.hash(key);
@@ -246,7 +244,10 @@ impl Baseline {
         }
         let is_fresh = is_new || is_forgotten;
         let indexed = (!is_fresh).then(|| pair.last().day());
-        let is_notable = add(pair, contact) || is_fresh;
+        let is_notable = add(pair, contact) || is_fresh || novelty.is_some();
+        if let Some(novelty) = novelty {
+            pair.set_novelty(novelty);
+        }
         let noted = loaded.note(slot, sequence, is_notable);
         let place = PairPlace { workload, slot };
         self.loaded_pairs += usize::from(is_new);
@@ -304,22 +305,6 @@ impl Baseline {
         let hash = self.hash(key);
         let slot = self.load(ledger, workload)?.slot_of(key, hash);
         Ok(slot.map(|slot| PairPlace { workload, slot }))
-    }
-
-    /// Notes the latest novelty of a pair.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn note_novelty(&mut self, ledger: &dyn Ledger, place: PairPlace, novelty: Novelty) -> Result<(), LedgerError> {
-        let sequence = self.sequence;
-        let loaded = self.load(ledger, place.workload)?;
-        if let Some(pair) = loaded.change(place.slot) {
-            pair.set_novelty(novelty);
-            let noted = loaded.note(place.slot, sequence, true);
-            self.note(place, noted);
-        }
-        Ok(())
     }
 
     /// Returns who may have a pair with a destination, in order; the pairs themselves decide.

@@ -25,7 +25,27 @@ pub enum PairKey {
     AttemptedAddress(Address),
 }
 
+/// A destination, borrowed: its kind, as [`PairKey::kind`] numbers it, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PairKeyView<'a> {
+    /// A domain or a tenant.
+    Text(u8, &'a str),
+    /// An address.
+    Address(u8, Address),
+}
+
 impl PairKey {
+    /// Returns the key without a share in it.
+    #[must_use]
+    pub fn view(&self) -> PairKeyView<'_> {
+        match self {
+            Self::Domain(name) | Self::Tenant(name) | Self::AttemptedDomain(name) | Self::AttemptedTenant(name) => {
+                PairKeyView::Text(self.kind(), name)
+            }
+            Self::Address(address) | Self::AttemptedAddress(address) => PairKeyView::Address(self.kind(), *address),
+        }
+    }
+
     /// Returns the key under which attempts at the same destination are kept.
     #[must_use]
     pub fn attempted(&self) -> Self {

@@ -24,10 +24,9 @@ fn aged(store: &Store) {
     };
     let mut batch = Batch::empty(1, Timestamp(0));
     batch.pages = [(0, [0, 1], [0, 100]), (1, [64, 65], [0, 0])]
-        .map(|(number, slots, days)| Page {
-            workload: WorkloadId(1),
-            number,
-            pairs: slots.into_iter().zip(days).map(|(slot, day)| pair(slot, day)).collect(),
+        .map(|(number, slots, days)| {
+            let pairs: Vec<StoredPair> = slots.into_iter().zip(days).map(|(slot, day)| pair(slot, day)).collect();
+            samples::page_with(WorkloadId(1), number, &pairs)
         })
         .into();
     let holder = |workload, day| Holder {
@@ -103,11 +102,7 @@ fn rule_b5_an_old_capture_is_safe_from_its_first_batch() {
     let mut batch = Batch::empty(recent + 1, Timestamp(0));
     let mut stored = samples::stored(Just(5)).new_tree(&mut runner).unwrap().current();
     stored.pair = Pair::new(Timestamp(0));
-    batch.pages = vec![Page {
-        workload: WorkloadId(1),
-        number: 0,
-        pairs: vec![stored],
-    }];
+    batch.pages = vec![samples::page_with(WorkloadId(1), 0, &[stored])];
     store.commit(&batch).unwrap();
     store.rows.compact(Table::Pages);
     assert_eq!(slots(&store), [5]);

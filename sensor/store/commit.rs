@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Batch, Day, Holder, LedgerError, NameRecord, Page, SECOND, Timestamp};
+use crate::model::{Batch, Day, Holder, LedgerError, NameRecord, SECOND, Timestamp, WorkloadId};
 
 use super::Store;
 use super::expiry::{self, RecentEpochs};
@@ -103,7 +103,6 @@ impl Store {
         let mut changes = Changes {
             rows: &self.rows,
             batch: WriteBatch::with_capacity_bytes(expected_octets(batch)),
-            row: Vec::new(),
         };
         changes.put(Table::Meta, COMMITTED, v1::encode_committed(committed))?;
         changes.put(Table::Meta, &v1::recent_key(place), v1::encode_time(batch.at))?;
@@ -166,13 +165,8 @@ impl Store {
             if is_newer {
                 continue;
             }
-            if let Some(pairs) = self.rows.read(Table::Pages, &key, v1::decode_page)? {
-                let page = Page {
-                    workload,
-                    number,
-                    pairs,
-                };
-                changes.page(&page, self.expiry.pair_cutoff())?;
+            if let Some(row) = self.rows.get(Table::Pages, &key)? {
+                changes.page(workload, number, &row, self.expiry.pair_cutoff())?;
             }
         }
         for key in self.expiry.take_buckets(RENEWED) {
@@ -187,15 +181,13 @@ impl Store {
 struct Changes<'a> {
     rows: &'a Rows,
     batch: WriteBatch,
-    /// Where long rows are written before they are copied into the batch.
-    row: Vec<u8>,
 }
 
 /// Returns about how many octets a batch takes, so that they are not moved again and again while it grows.
 fn expected_octets(batch: &Batch) -> usize {
-    let paged: usize = batch.pages.iter().map(|page| page.pairs.len()).sum();
+    let paged: usize = batch.pages.iter().map(|page| page.row.len() + 32).sum();
     let holders = batch.holders.len() * size_of::<Holder>();
-    1024 + (paged + batch.pairs.len()) * v1::USUAL_PAIR + holders
+    1024 + paged + batch.journal.len() + holders
 }
 
 impl Changes<'_> {
@@ -229,13 +221,13 @@ impl Changes<'_> {
             let row = v1::encode_workload(record);
             self.put(Table::Workloads, &v1::workload_key(*workload), row)?;
         }
-        if !batch.pairs.is_empty() {
-            v1::encode_journal(&mut self.row, &batch.pairs);
+        if !batch.journal.is_empty() {
             let journal = self.rows.family(Table::Journal)?;
-            self.batch.put_cf(journal, v1::sequence_key(batch.sequence), &self.row);
+            self.batch
+                .put_cf(journal, v1::sequence_key(batch.sequence), &batch.journal);
         }
         for page in &batch.pages {
-            self.page(page, cutoff)?;
+            self.page(page.workload, page.number, &page.row, cutoff)?;
         }
         if let Some(through) = batch.folded_through
             && through > folded
@@ -246,12 +238,23 @@ impl Changes<'_> {
         Ok(())
     }
 
-    fn page(&mut self, page: &Page, cutoff: Timestamp) -> Result<(), LedgerError> {
-        let key = v1::page_key(page.workload, page.number);
+    /// Writes a page; pairs whose last contact was before `cutoff` are left out.
+    fn page(&mut self, workload: WorkloadId, number: u32, row: &[u8], cutoff: Timestamp) -> Result<(), LedgerError> {
+        let key = v1::page_key(workload, number);
         let pages = self.rows.family(Table::Pages)?;
-        match v1::encode_page(&mut self.row, page, cutoff) {
-            Some(()) => self.batch.put_cf(pages, key, &self.row),
-            None => self.batch.delete_cf(pages, key),
+        let damaged = || self.rows.damaged(Table::Pages);
+        let span = v1::page_span(row).ok_or_else(damaged)?;
+        if span.least >= cutoff {
+            self.batch.put_cf(pages, key, row);
+            return Ok(());
+        }
+        let mut pairs = v1::decode_page(row).ok_or_else(damaged)?;
+        pairs.retain(|stored| stored.pair.last() >= cutoff);
+        if pairs.is_empty() {
+            self.batch.delete_cf(pages, key);
+        } else {
+            let row = v1::encode_page(&mut pairs.iter().map(|stored| stored.view(workload)));
+            self.batch.put_cf(pages, key, row);
         }
         Ok(())
     }

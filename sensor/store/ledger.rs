@@ -4,8 +4,8 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use crate::model::{
-    Address, AlertId, AlertRecord, Ledger, LedgerError, NameRecord, Opening, PairChange, PendingContact, StoredPair,
-    Timestamp, WorkloadId,
+    Address, AlertId, AlertRecord, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView, PendingContact,
+    StoredPair, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -58,6 +58,14 @@ impl Ledger for Store {
             pairs.extend(v1::decode_page(&row?.1).ok_or_else(|| self.rows.damaged(Table::Pages))?);
         }
         Ok(pairs)
+    }
+
+    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        v1::encode_journal(pairs)
+    }
+
+    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        v1::encode_page(pairs)
     }
 
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {
@@ -118,6 +126,14 @@ impl Ledger for Arc<Store> {
 
     fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
         Store::pairs(self, workload)
+    }
+
+    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        Store::journal_row(self, pairs)
+    }
+
+    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        Store::page_row(self, pairs)
     }
 
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {

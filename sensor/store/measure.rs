@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::*;
 
-use super::{Store, v1};
+use super::{Store, samples, v1};
 
 const WORKLOADS: u32 = 2000;
 const PAIRS: u32 = 1_280_000;
@@ -57,10 +57,7 @@ fn report(what: &str, from: f64, pairs: u32) {
 fn encoding_and_decoding() {
     let changes: Vec<PairChange> = (0..64_000).map(change).collect();
     let from = cpu();
-    let mut rows = vec![Vec::new(); 64_000 / A_BATCH];
-    for (row, changes) in rows.iter_mut().zip(changes.chunks(A_BATCH)) {
-        v1::encode_journal(row, changes);
-    }
+    let rows: Vec<Vec<u8>> = changes.chunks(A_BATCH).map(samples::journal_row).collect();
     report("encoding", from, 64_000);
     println!("{} octets a pair", rows.iter().map(Vec::len).sum::<usize>() / 64_000);
     let from = cpu();
@@ -84,7 +81,7 @@ fn a_million_pairs() {
                 .map(|changed| {
                     sequence += 1;
                     Batch {
-                        pairs: changed.to_vec(),
+                        journal: samples::journal_row(changed),
                         holders: if with_holders {
                             changed.iter().map(holder).collect()
                         } else {
@@ -174,10 +171,10 @@ fn pages(changes: &[PairChange]) -> Vec<Page> {
     sorted.sort_by_key(|change| (change.workload, change.stored.slot));
     sorted
         .chunk_by(|a, b| place(a) == place(b))
-        .map(|page| Page {
-            workload: page[0].workload,
-            number: place(page[0]).1,
-            pairs: page.iter().map(|change| change.stored.clone()).collect(),
+        .map(|page| {
+            let (workload, number) = place(page[0]);
+            let pairs: Vec<StoredPair> = page.iter().map(|change| change.stored.clone()).collect();
+            samples::page_with(workload, number, &pairs)
         })
         .collect()
 }

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use crate::model::*;
 
+use super::v1;
+
 fn text() -> impl Strategy<Value = Arc<str>> {
     prop_oneof!["[a-z0-9.-]{0,20}", ".{0,8}"].prop_map(Arc::from)
 }
@@ -83,20 +85,34 @@ pub fn changes(most: usize) -> impl Strategy<Value = Vec<PairChange>> {
     prop::collection::vec(change, 0..=most)
 }
 
-/// A page of few workloads, its pairs by slot.
-pub fn page() -> impl Strategy<Value = Page> {
+/// Returns the journal row that holds changes; none if there are none.
+pub fn journal_row(changes: &[PairChange]) -> Vec<u8> {
+    v1::encode_journal(&mut changes.iter().map(|change| change.stored.view(change.workload)))
+}
+
+/// Workload, number and pairs by slot of a page of few workloads.
+pub fn page_of_pairs() -> impl Strategy<Value = (WorkloadId, u32, Vec<StoredPair>)> {
     let pairs = prop::collection::btree_map(0..StoredPair::A_PAGE, stored(Just(0)), 0..5);
-    (0..3_u32, 0..3_u32, pairs).prop_map(|(workload, number, pairs)| Page {
-        workload: WorkloadId(workload),
-        number,
-        pairs: pairs
-            .into_iter()
-            .map(|(slot, stored)| StoredPair {
-                slot: number * StoredPair::A_PAGE + slot,
-                ..stored
-            })
-            .collect(),
+    (0..3_u32, 0..3_u32, pairs).prop_map(|(workload, number, pairs)| {
+        let pairs = pairs.into_iter().map(|(slot, stored)| StoredPair {
+            slot: number * StoredPair::A_PAGE + slot,
+            ..stored
+        });
+        (WorkloadId(workload), number, pairs.collect())
     })
+}
+
+/// Returns the page that holds pairs.
+pub fn page_with(workload: WorkloadId, number: u32, pairs: &[StoredPair]) -> Page {
+    Page {
+        workload,
+        number,
+        row: v1::encode_page(&mut pairs.iter().map(|stored| stored.view(workload))),
+    }
+}
+
+fn page() -> impl Strategy<Value = Page> {
+    page_of_pairs().prop_map(|(workload, number, pairs)| page_with(workload, number, &pairs))
 }
 
 pub fn holder() -> impl Strategy<Value = Holder> {
@@ -340,7 +356,7 @@ prop_compose! {
     pub fn batch()(
         at in time(),
         is_synced: bool,
-        pairs in changes(4),
+        changed in changes(4),
         pages in prop::collection::vec(page(), 0..3),
         holders in prop::collection::vec(few_holders(), 0..4),
         workloads in prop::collection::vec((0..4_u32, workload()), 0..3),
@@ -356,7 +372,7 @@ prop_compose! {
     ) -> Batch {
         Batch {
             durability: if is_synced { Durability::Synced } else { Durability::Grouped },
-            pairs,
+            journal: if changed.is_empty() { Vec::new() } else { journal_row(&changed) },
             pages,
             holders,
             workloads: workloads.into_iter().map(|(id, record)| (WorkloadId(id), record)).collect(),

@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use crate::model::*;
 
 use super::table::Table;
-use super::{Store, samples};
+use super::{Store, samples, v1};
 
 pub const MEMORY: u64 = 8 << 20;
 pub const RETENTION: Span = Span::days(180);
@@ -40,11 +40,12 @@ impl Plain {
         self.sequence = batch.sequence;
         self.at = Some(batch.at);
         self.workloads.extend(batch.workloads);
-        if !batch.pairs.is_empty() {
-            self.journal.insert(batch.sequence, batch.pairs);
+        if let Some(changes) = v1::decode_journal(&batch.journal) {
+            self.journal.insert(batch.sequence, changes);
         }
         for page in batch.pages {
-            self.pages.insert((page.workload, page.number), page.pairs);
+            let pairs = v1::decode_page(&page.row).unwrap();
+            self.pages.insert((page.workload, page.number), pairs);
         }
         if let Some(through) = batch.folded_through {
             self.journal.retain(|&sequence, _| sequence > through);

@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use crate::alerting::{Admit, BurstScope};
 use crate::baseline::PairPlace;
 use crate::model::{
-    Address, AlertEvidence, AlertId, BaselineMode, Counter, Destination, Evidence, Fate, LedgerError, NameRecord, Span,
-    Timestamp, Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, BaselineMode, Counter, Destination, Evidence, Fate, LedgerError, NameRecord,
+    Novelty, Span, Timestamp, Unexplained, Verdict,
 };
 use crate::names::Candidate;
 
@@ -172,11 +172,11 @@ impl Judge {
     ) -> Result<PairPlace, LedgerError> {
         let key = new.key.attempted();
         let facts = facts_of(contact, meaning);
-        let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
-        if let Some(fate) = fate {
-            self.note_novelty(place, contact, fate)?;
-        }
-        Ok(place)
+        let novelty = fate.map(|fate| Novelty {
+            at: contact.first,
+            fate,
+        });
+        self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)
     }
 
     /// Says whether a contact of the same workload with the same address, begun by `until`, got through and only waits for

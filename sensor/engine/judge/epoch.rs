@@ -368,9 +368,9 @@ impl Judge {
         batch.closed.sort_unstable();
         let closed = &batch.closed;
         batch.opened.retain(|open| closed.binary_search(&open.id).is_err());
-        batch.pairs = self.baseline.take_journal();
+        batch.journal = self.baseline.take_journal(&*self.ledger);
         batch.workloads = self.registry.take_changed();
-        let folded = self.baseline.fold(self.limits.pairs);
+        let folded = self.baseline.fold(&*self.ledger, self.limits.pairs);
         batch.pages = folded.pages;
         batch.folded_through = folded.through;
         batch.holders = folded.holders;

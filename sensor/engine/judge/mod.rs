@@ -230,12 +230,12 @@ impl Judge {
         loop {
             let sequence = self.next_sequence;
             self.baseline.begin(sequence);
-            let Some((pairs, folded)) = self.baseline.finish(STEP) else {
+            let Some((journal, folded)) = self.baseline.finish(&*self.ledger, STEP) else {
                 return batches;
             };
             self.next_sequence += 1;
             let mut batch = Batch::empty(sequence, self.out.batch.at);
-            batch.pairs = pairs;
+            batch.journal = journal;
             batch.pages = folded.pages;
             batch.folded_through = folded.through;
             batch.holders = folded.holders;

@@ -52,20 +52,15 @@ impl Judge {
         let facts = facts_of(contact, meaning);
         let mut places = SmallVec::new();
         for key in keys {
-            let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
-            if let Some((new, fate)) = novel
-                && new.key == key
-            {
-                self.note_novelty(place, contact, fate)?;
-            }
+            let fate = novel.filter(|(new, _)| new.key == key).map(|(_, fate)| fate);
+            let novelty = fate.map(|fate| Novelty {
+                at: contact.first,
+                fate,
+            });
+            let place = self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)?;
             places.push(place);
         }
         Ok(places)
-    }
-
-    pub(super) fn note_novelty(&mut self, place: PairPlace, contact: &Contact, fate: Fate) -> Result<(), LedgerError> {
-        let at = contact.first;
-        self.baseline.note_novelty(&*self.ledger, place, Novelty { at, fate })
     }
 
     /// Counts a verdict and writes the contact's record.

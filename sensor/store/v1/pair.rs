@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::model::{Fate, Novelty, Page, Pair, PairChange, PairKey, Provenance, StoredPair, Timestamp, WorkloadId};
+use crate::model::{
+    Fate, Novelty, Pair, PairChange, PairKey, PairKeyView, PairView, Provenance, StoredPair, Timestamp, WorkloadId,
+};
 
 use super::VERSION;
 use super::octets::{Octets, put_address, put_signed, put_text, put_time, put_varint, put_wide};
@@ -36,7 +38,11 @@ const ONE_DAY: u8 = 0x20;
 const PORTS: u8 = 0x0f;
 
 /// What a pair takes on average, rounded up: to size what is written before it is.
-pub const USUAL_PAIR: usize = 48;
+const USUAL_PAIR: usize = 48;
+
+/// Octets of a count of pairs, and of a page's span.
+const COUNT: usize = 4;
+const SPAN: usize = 16;
 
 /// When the pairs of a page had their last contacts: all that expiry must know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,64 +53,77 @@ pub struct PageSpan {
     pub greatest: Timestamp,
 }
 
-/// Writes the journal row of a batch in place of what `row` holds.
-pub fn encode_journal(row: &mut Vec<u8>, changes: &[PairChange]) {
-    row.clear();
-    row.reserve(16 + changes.len() * USUAL_PAIR);
-    row.push(VERSION);
-    put_varint(row, changes.len() as u64);
-    let mut before = None;
-    for change in changes {
-        put_varint(row, u64::from(change.workload.0));
-        put_stored(row, &change.stored, before);
-        before = Some(&change.stored.pair);
-    }
+/// Returns the journal row of a batch.
+pub fn encode_journal<'a>(pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
+    let mut row = vec![VERSION];
+    put_pairs(&mut row, pairs, |row, view| put_varint(row, u64::from(view.workload.0)));
+    row
 }
 
 /// Reads a journal row.
 pub fn decode_journal(row: &[u8]) -> Option<Vec<PairChange>> {
-    let mut octets = Octets::of(row)?;
-    let count = octets.count()?;
-    let mut changes = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
-    let mut before = Before::default();
-    for _ in 0..count {
-        changes.push(PairChange {
+    read_pairs(Octets::of(row)?, |octets, before| {
+        Some(PairChange {
             workload: WorkloadId(octets.varint_u32()?),
-            stored: read_stored(&mut octets, &mut before)?,
-        });
-    }
-    octets.is_empty().then_some(changes)
+            stored: read_stored(octets, before)?,
+        })
+    })
 }
 
-/// Writes a page in place of what `row` holds; pairs whose last contact was before `cutoff` are left out.
-///
-/// Returns `None`, and leaves `row` without meaning, if no pair is left.
-pub fn encode_page(row: &mut Vec<u8>, page: &Page, cutoff: Timestamp) -> Option<()> {
-    let kept = || page.pairs.iter().filter(|stored| stored.pair.last() >= cutoff);
-    let least = kept().map(|stored| stored.pair.last()).min()?;
-    let greatest = kept().map(|stored| stored.pair.last()).max()?;
-    row.clear();
+/// Returns the row of a page.
+pub fn encode_page<'a>(pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
+    let mut row = Vec::with_capacity(1 + SPAN + StoredPair::A_PAGE as usize * USUAL_PAIR);
     row.push(VERSION);
-    put_time(row, least);
-    put_time(row, greatest);
-    put_varint(row, kept().count() as u64);
-    let mut before = None;
-    for stored in kept() {
-        put_stored(row, stored, before);
-        before = Some(&stored.pair);
+    row.extend_from_slice(&[0; SPAN]);
+    let (mut least, mut greatest) = (Timestamp(i64::MAX), Timestamp::MIN);
+    put_pairs(&mut row, pairs, |_, view| {
+        least = least.min(view.pair.last());
+        greatest = greatest.max(view.pair.last());
+    });
+    let mut span = Vec::with_capacity(SPAN);
+    put_time(&mut span, least);
+    put_time(&mut span, greatest);
+    if let Some(place) = row.get_mut(1..=SPAN) {
+        place.copy_from_slice(&span);
     }
-    Some(())
+    row
 }
 
 /// Reads the pairs of a page.
 pub fn decode_page(row: &[u8]) -> Option<Vec<StoredPair>> {
     let mut octets = Octets::of(row)?;
-    octets.array::<16>()?;
-    let count = octets.count()?;
+    octets.array::<SPAN>()?;
+    read_pairs(octets, read_stored)
+}
+
+/// Writes pairs behind their count, each behind what `front` writes.
+fn put_pairs<'a>(
+    row: &mut Vec<u8>,
+    pairs: &mut dyn Iterator<Item = PairView<'a>>,
+    mut front: impl FnMut(&mut Vec<u8>, &PairView<'a>),
+) {
+    let at = row.len();
+    row.extend_from_slice(&[0; COUNT]);
+    let mut count = 0_u32;
+    let mut before = None;
+    for view in pairs {
+        front(row, &view);
+        put_pair(row, &view, before);
+        before = Some(view.pair);
+        count += 1;
+    }
+    if let Some(place) = row.get_mut(at..at + COUNT) {
+        place.copy_from_slice(&count.to_le_bytes());
+    }
+}
+
+/// Reads everything that is left as pairs behind their count.
+fn read_pairs<T>(mut octets: Octets<'_>, read: impl Fn(&mut Octets<'_>, &mut Before) -> Option<T>) -> Option<Vec<T>> {
+    let count = u32::from_le_bytes(octets.array()?) as usize;
     let mut pairs = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
     let mut before = Before::default();
     for _ in 0..count {
-        pairs.push(read_stored(&mut octets, &mut before)?);
+        pairs.push(read(&mut octets, &mut before)?);
     }
     octets.is_empty().then_some(pairs)
 }
@@ -121,16 +140,9 @@ pub fn page_span(row: &[u8]) -> Option<PageSpan> {
 /// The fewest octets that a pair takes.
 const LEAST_PAIR: usize = 11;
 
-fn put_stored(row: &mut Vec<u8>, stored: &StoredPair, before: Option<&Pair>) {
-    let pair = &stored.pair;
-    put_varint(row, u64::from(stored.slot));
-    let text = match &stored.key {
-        PairKey::Domain(name)
-        | PairKey::Tenant(name)
-        | PairKey::AttemptedDomain(name)
-        | PairKey::AttemptedTenant(name) => Some(name),
-        PairKey::Address(_) | PairKey::AttemptedAddress(_) => None,
-    };
+fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: Option<&Pair>) {
+    let pair = view.pair;
+    put_varint(row, u64::from(view.slot));
     let has_names_before = before.is_some_and(|before| {
         let same = before
             .names()
@@ -138,19 +150,16 @@ fn put_stored(row: &mut Vec<u8>, stored: &StoredPair, before: Option<&Pair>) {
             .all(|(one, other)| one.names_alike(other));
         same && before.names().count() == pair.names().count()
     });
-    let is_tail = pair
-        .names()
-        .next()
-        .zip(text)
-        .is_some_and(|(first, text)| first.name.ends_with(&**text));
+    let (kind, is_tail) = match view.key {
+        PairKeyView::Text(kind, text) => {
+            let first = pair.names().next();
+            (kind, first.is_some_and(|first| first.name.ends_with(text)))
+        }
+        PairKeyView::Address(kind, _) => (kind, false),
+    };
     let days = pair.days().bits;
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-    row.push(
-        stored.key.kind()
-            | flag(has_names_before, NAMES_BEFORE)
-            | flag(is_tail, KEY_IS_TAIL)
-            | flag(days == 1, ONE_DAY),
-    );
+    row.push(kind | flag(has_names_before, NAMES_BEFORE) | flag(is_tail, KEY_IS_TAIL) | flag(days == 1, ONE_DAY));
     let ports_at = row.len();
     row.push(0);
     if !has_names_before {
@@ -160,12 +169,10 @@ fn put_stored(row: &mut Vec<u8>, stored: &StoredPair, before: Option<&Pair>) {
             put_address(row, name.server);
         }
     }
-    match (&stored.key, text) {
-        (_, Some(text)) if is_tail => put_varint(row, text.len() as u64),
-        (_, Some(text)) => put_text(row, text),
-        (PairKey::Address(address) | PairKey::AttemptedAddress(address), None) => put_address(row, *address),
-        // Every other key is a text.
-        (_, None) => {}
+    match view.key {
+        PairKeyView::Text(_, text) if is_tail => put_varint(row, text.len() as u64),
+        PairKeyView::Text(_, text) => put_text(row, text),
+        PairKeyView::Address(_, address) => put_address(row, address),
     }
     let first = pair.first().0;
     put_signed(row, first.wrapping_sub(before.map_or(0, |before| before.first().0)));
@@ -268,25 +275,19 @@ mod tests {
     proptest! {
         #[test]
         fn a_journal_row_comes_back_as_it_was_written(changes in samples::changes(20)) {
-            let mut row = b"what it held before".to_vec();
-            encode_journal(&mut row, &changes);
+            let row = samples::journal_row(&changes);
             prop_assert_eq!(decode_journal(&row), Some(changes));
         }
 
         #[test]
-        fn a_page_comes_back_without_what_is_expired(page in samples::page(), cutoff: i64) {
-            let cutoff = Timestamp(cutoff);
-            let mut left = page.pairs.clone();
-            left.retain(|stored| stored.pair.last() >= cutoff);
-            let mut row = b"what it held before".to_vec();
-            let written = encode_page(&mut row, &page, cutoff);
-            prop_assert_eq!(written.is_none(), left.is_empty());
-            if written.is_some() {
-                let span = page_span(&row).unwrap();
-                prop_assert_eq!(Some(span.least), left.iter().map(|stored| stored.pair.last()).min());
-                prop_assert_eq!(Some(span.greatest), left.iter().map(|stored| stored.pair.last()).max());
-                prop_assert_eq!(decode_page(&row), Some(left));
+        fn a_page_comes_back_with_its_span((_, _, pairs) in samples::page_of_pairs()) {
+            let row = encode_page(&mut pairs.iter().map(|stored| stored.view(WorkloadId(1))));
+            let span = page_span(&row).unwrap();
+            if !pairs.is_empty() {
+                prop_assert_eq!(Some(span.least), pairs.iter().map(|stored| stored.pair.last()).min());
+                prop_assert_eq!(Some(span.greatest), pairs.iter().map(|stored| stored.pair.last()).max());
             }
+            prop_assert_eq!(decode_page(&row), Some(pairs));
         }
 
         #[test]
@@ -298,8 +299,7 @@ mod tests {
 
         #[test]
         fn decoding_a_damaged_row_never_panics(changes in samples::changes(3), at: prop::sample::Index, by: u8) {
-            let mut row = Vec::new();
-            encode_journal(&mut row, &changes);
+            let mut row = samples::journal_row(&changes);
             let at = at.index(row.len());
             if let Some(octet) = row.get_mut(at) {
                 *octet ^= by;
