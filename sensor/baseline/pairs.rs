@@ -5,7 +5,8 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::model::{
-    Day, Holder, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Provenance, Span, Timestamp, WorkloadId,
+    Day, Holder, JournalRow, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Provenance, Span, Timestamp,
+    WorkloadId,
 };
 
 use super::index::Recent;
@@ -61,7 +62,8 @@ pub struct Baseline {
     pub(super) recent: Recent,
     /// The ledger gets all entries up to this batch's.
     pub(super) indexed_through: u64,
-    pub(super) journal: Vec<PairPlace>,
+    /// This batch's journal row so far.
+    pub(super) row: JournalRow,
     pub(super) loaded_pairs: usize,
     pub(super) next_trim: u64,
     pub(super) sequence: u64,
@@ -82,7 +84,7 @@ impl Baseline {
             is_folding: false,
             recent: Recent::default(),
             indexed_through: 0,
-            journal: Vec::new(),
+            row: JournalRow::default(),
             loaded_pairs: 0,
             next_trim: 0,
             sequence: 0,
@@ -112,10 +114,9 @@ impl Baseline {
                 loaded.put(stored, hash);
                 loaded.change(slot);
                 loaded.set_written(slot);
-                let noted = loaded.note(slot, row, false);
                 let more = loaded.len() - before;
                 self.loaded_pairs += more;
-                self.note(PairPlace { workload, slot }, noted);
+                self.note_unfolded(workload);
             }
         }
         self.sequence = sequence;
@@ -228,7 +229,7 @@ impl Baseline {
         contact: &ContactFacts,
         novelty: Option<Novelty>,
     ) -> Result<PairPlace, LedgerError> {
-        let (retention, sequence) = (self.retention, self.sequence);
+        let retention = self.retention;
         let hash = self.hash(key);
         let loaded = self.load(ledger, workload)?;
         let (slot, is_new) = match loaded.slot_of(key, hash) {
@@ -248,10 +249,12 @@ impl Baseline {
         if let Some(novelty) = novelty {
             pair.set_novelty(novelty);
         }
-        let noted = loaded.note(slot, sequence, is_notable);
         let place = PairPlace { workload, slot };
         self.loaded_pairs += usize::from(is_new);
-        self.note(place, noted);
+        self.note_unfolded(workload);
+        if is_notable {
+            self.write(ledger, place);
+        }
         let day = contact.last.day();
         if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
             self.recent.add(holder(workload, key, day));
@@ -272,7 +275,6 @@ impl Baseline {
         octets_out: u64,
         octets_in: u64,
     ) -> Result<(), LedgerError> {
-        let sequence = self.sequence;
         let loaded = self.load(ledger, place.workload)?;
         let Some(pair) = loaded.change(place.slot) else {
             return Ok(());
@@ -281,13 +283,15 @@ impl Baseline {
         let is_new_day = pair.extend(last);
         pair.octets_out = pair.octets_out.saturating_add(octets_out);
         pair.octets_in = pair.octets_in.saturating_add(octets_in);
-        let noted = loaded.note(place.slot, sequence, is_new_day);
         if stretch(before) < stretch(last.day())
             && let Some(key) = loaded.key(place.slot)
         {
             self.recent.add(holder(place.workload, &key, last.day()));
         }
-        self.note(place, noted);
+        self.note_unfolded(place.workload);
+        if is_new_day {
+            self.write(ledger, place);
+        }
         Ok(())
     }
 

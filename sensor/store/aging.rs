@@ -1,6 +1,7 @@
 //! What expires and what does not (rule B5).
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -34,7 +35,7 @@ fn aged(store: &Store) {
         workload: WorkloadId(workload),
         day,
     };
-    batch.holders = vec![holder(1, 0), holder(2, 100)];
+    batch.holders = Arc::new(vec![holder(1, 0), holder(2, 100)]);
     batch.names = vec![name(Timestamp(0), 60, 1)];
     store.commit(&batch).unwrap();
 }

@@ -4,8 +4,8 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use crate::model::{
-    Address, AlertId, AlertRecord, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView, PendingContact,
-    StoredPair, Timestamp, WorkloadId,
+    Address, AlertId, AlertRecord, JournalRow, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView,
+    PendingContact, StoredPair, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -60,8 +60,8 @@ impl Ledger for Store {
         Ok(pairs)
     }
 
-    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        v1::encode_journal(pairs)
+    fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
+        v1::add_to_journal(row, &pair);
     }
 
     fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
@@ -128,8 +128,8 @@ impl Ledger for Arc<Store> {
         Store::pairs(self, workload)
     }
 
-    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        Store::journal_row(self, pairs)
+    fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
+        Store::add_to_journal(self, row, pair);
     }
 
     fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {

@@ -85,9 +85,13 @@ pub fn changes(most: usize) -> impl Strategy<Value = Vec<PairChange>> {
     prop::collection::vec(change, 0..=most)
 }
 
-/// Returns the journal row that holds changes; none if there are none.
+/// Returns the journal row that holds changes; empty if there are none.
 pub fn journal_row(changes: &[PairChange]) -> Vec<u8> {
-    v1::encode_journal(&mut changes.iter().map(|change| change.stored.view(change.workload)))
+    let mut row = JournalRow::default();
+    for change in changes {
+        v1::add_to_journal(&mut row, &change.stored.view(change.workload));
+    }
+    row.octets
 }
 
 /// Workload, number and pairs by slot of a page of few workloads.
@@ -130,6 +134,12 @@ pub fn few_holders() -> impl Strategy<Value = Holder> {
         workload: WorkloadId(workload),
         day,
     })
+}
+
+/// Returns entries of the index as a batch holds them.
+pub fn in_order(mut holders: Vec<Holder>) -> Vec<Holder> {
+    holders.sort_unstable();
+    holders
 }
 
 pub fn workload() -> impl Strategy<Value = WorkloadRecord> {
@@ -372,9 +382,9 @@ prop_compose! {
     ) -> Batch {
         Batch {
             durability: if is_synced { Durability::Synced } else { Durability::Grouped },
-            journal: if changed.is_empty() { Vec::new() } else { journal_row(&changed) },
+            journal: journal_row(&changed),
             pages,
-            holders,
+            holders: Arc::new(in_order(holders)),
             workloads: workloads.into_iter().map(|(id, record)| (WorkloadId(id), record)).collect(),
             alerts,
             deliver,

@@ -50,7 +50,7 @@ impl Plain {
         if let Some(through) = batch.folded_through {
             self.journal.retain(|&sequence, _| sequence > through);
         }
-        for holder in batch.holders {
+        for holder in batch.holders.iter() {
             self.holders
                 .entry(holder.destination)
                 .or_default()
@@ -336,7 +336,7 @@ fn entries_of_the_index_are_found_before_and_after_they_are_folded() {
     };
     for (sequence, start) in (1..).zip((0..150_000).step_by(30_000)) {
         let mut batch = Batch::empty(sequence, Timestamp(1));
-        batch.holders = (start..start + 30_000).map(holder).collect();
+        batch.holders = Arc::new(samples::in_order((start..start + 30_000).map(holder).collect()));
         store.commit(&batch).unwrap();
         let found = store.holders(holder(7).destination).unwrap();
         let expected: Vec<WorkloadId> = (7..start + 30_000).step_by(10_000).map(WorkloadId).collect();

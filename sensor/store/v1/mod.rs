@@ -22,7 +22,7 @@ pub use key::{
     sequence_key, sink_key, sink_of, workload_key, workload_of_page,
 };
 pub use name::{decode_names, encode_names};
-pub use pair::{decode_journal, decode_page, encode_journal, encode_page, page_span};
+pub use pair::{add_to_journal, decode_journal, decode_page, encode_page, page_span};
 pub use pending::{decode_pending, encode_pending};
 pub use row::{
     Committed, decode_alert, decode_committed, decode_json, decode_position, decode_time, encode_alert,
