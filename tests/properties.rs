@@ -9,7 +9,7 @@ use firstcontact::engine::{
 use firstcontact::identity::Network;
 use firstcontact::model::{
     AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, JournalRow, Ledger, LedgerError, LinkType,
-    NameRecord, Opening, Packet, PairView, Policy, SourceId, Span, StoredPair, Timestamp, WorkloadId,
+    NameRecord, Opening, Packet, PairView, Policy, SourceId, Span, StoredPage, Timestamp, WorkloadId,
 };
 use firstcontact::names::Names;
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ impl Ledger for Nothing {
         Ok(Vec::new())
     }
 
-    fn pairs(&self, _: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
+    fn pages(&self, _: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         Ok(Vec::new())
     }
 
@@ -47,7 +47,7 @@ impl Ledger for Nothing {
         row.octets.push(0);
     }
 
-    fn page_row(&self, _: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+    fn page_row(&self, _: u64, _: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
         Vec::new()
     }
 

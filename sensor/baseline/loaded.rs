@@ -103,6 +103,8 @@ struct Part {
     unwritten: u64,
     /// Whether the ledger's page is another one.
     is_dirty: bool,
+    /// The batch that wrote the ledger's page, as far as that was read.
+    batch: u64,
 }
 
 /// The pairs of one workload.
@@ -119,6 +121,18 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// Notes which batch wrote the page of a slot.
+    pub fn set_batch(&mut self, slot: u32, batch: u64) {
+        if let Some(part) = self.parts.get_mut(place(slot).0) {
+            part.batch = batch;
+        }
+    }
+
+    /// Says whether the page of a slot that was read holds what a journal row says of it, or something newer.
+    pub fn has_row(&self, slot: u32, row: u64) -> bool {
+        self.parts.get(place(slot).0).is_some_and(|part| part.batch >= row)
+    }
+
     /// Puts a pair into its slot; `hash` is that of its key.
     pub fn put(&mut self, stored: StoredPair, hash: u32) {
         let StoredPair { slot, key, pair } = stored;
@@ -247,7 +261,7 @@ impl Loaded {
                 Page {
                     workload,
                     number,
-                    row: ledger.page_row(&mut pairs),
+                    row: ledger.page_row(batch, &mut pairs),
                 }
             })
             .collect()

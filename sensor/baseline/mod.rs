@@ -7,7 +7,11 @@ mod changes;
 mod index;
 mod loaded;
 mod pairs;
+mod shared;
 mod window;
+
+#[cfg(test)]
+mod tests;
 
 pub use changes::Folded;
 pub use pairs::{Baseline, ContactFacts, PairPlace};

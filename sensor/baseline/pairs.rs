@@ -11,6 +11,7 @@ use crate::model::{
 
 use super::index::Recent;
 use super::loaded::Loaded;
+use super::shared::Shared;
 use super::window;
 
 /// The index by destination gets an entry for each stretch of so many days in which a pair had contacts, so that the
@@ -49,6 +50,7 @@ pub struct Baseline {
     window: Span,
     retention: Span,
     hasher: foldhash::fast::RandomState,
+    shared: Shared,
     /// By number, since workloads are numbered in order; those that are not in memory are absent.
     pub(super) workloads: Vec<Option<Loaded>>,
     /// Workloads with changes that only journal rows hold, by the first of these rows.
@@ -77,6 +79,7 @@ impl Baseline {
             window,
             retention,
             hasher: foldhash::fast::RandomState::default(),
+            shared: Shared::default(),
             workloads: Vec::new(),
             unfolded: VecDeque::new(),
             rows: VecDeque::new(),
@@ -105,11 +108,16 @@ impl Baseline {
         for (row, changes) in journal {
             self.sequence = row;
             self.note_row(row, changes.len());
-            for PairChange { workload, stored } in changes {
+            for PairChange { workload, mut stored } in changes {
+                self.shared.share(&mut stored);
                 self.recent.add(holder(workload, &stored.key, stored.pair.last().day()));
                 let hash = self.hash(&stored.key);
                 let loaded = self.load(ledger, workload)?;
                 let slot = stored.slot;
+                // A page may be newer than rows that others still need.
+                if loaded.has_row(slot, row) {
+                    continue;
+                }
                 let before = loaded.len();
                 loaded.put(stored, hash);
                 loaded.change(slot);
@@ -161,9 +169,13 @@ impl Baseline {
         let sequence = self.sequence;
         if self.get(workload).is_none() {
             let mut loaded = Loaded::default();
-            for stored in ledger.pairs(workload)? {
-                let hash = self.hash(&stored.key);
-                loaded.put(stored, hash);
+            for page in ledger.pages(workload)? {
+                for mut stored in page.pairs {
+                    self.shared.share(&mut stored);
+                    let (hash, slot) = (self.hash(&stored.key), stored.slot);
+                    loaded.put(stored, hash);
+                    loaded.set_batch(slot, page.batch);
+                }
             }
             self.loaded_pairs += loaded.len();
             if let Some(place) = self.place(workload) {

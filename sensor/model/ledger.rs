@@ -98,6 +98,15 @@ pub struct PairChange {
     pub stored: StoredPair,
 }
 
+/// A page as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPage {
+    /// The batch that wrote it: what journal rows up to this batch's say of its slots is older, or the same.
+    pub batch: u64,
+    /// Its pairs by slot.
+    pub pairs: Vec<StoredPair>,
+}
+
 /// A pair where it stands, borrowed from who holds it, to be written in the ledger's form.
 #[derive(Debug, Clone, Copy)]
 pub struct PairView<'a> {
@@ -349,18 +358,18 @@ pub trait Ledger: Send {
     /// When the ledger cannot be read.
     fn names(&self, first_frame: Timestamp) -> Result<Vec<NameRecord>, LedgerError>;
 
-    /// Returns a workload's pairs from its pages, by slot; journal rows are not looked at.
+    /// Returns a workload's pages, in order; journal rows are not looked at.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError>;
+    fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError>;
 
     /// Appends a pair in the ledger's form to a journal row, so that it need not be copied for that.
     fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>);
 
-    /// Returns pairs of one page, by slot, in the ledger's form.
-    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8>;
+    /// Returns pairs of one page, by slot, in the ledger's form; `batch` is the one that will write it.
+    fn page_row(&self, batch: u64, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8>;
 
     /// Returns who may have a pair with a destination, in order and once each; the pair itself decides.
     ///

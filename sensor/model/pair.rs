@@ -201,6 +201,12 @@ impl Pair {
         self.name.iter().chain(more)
     }
 
+    /// Returns [`Pair::names`], to put others in their place that say the same.
+    pub fn names_mut(&mut self) -> impl Iterator<Item = &mut Arc<Provenance>> {
+        let more = self.more.iter_mut().flat_map(|more| more.names.iter_mut());
+        self.name.iter_mut().chain(more)
+    }
+
     /// Returns the latest novelty; none if the pair rests on another one's (an address behind a domain, a tenant of a new
     /// domain).
     #[must_use]

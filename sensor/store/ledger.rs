@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Address, AlertId, AlertRecord, JournalRow, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView,
-    PendingContact, StoredPair, Timestamp, WorkloadId,
+    PendingContact, StoredPage, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -52,20 +52,19 @@ impl Ledger for Store {
         Ok(merged.into_values().collect())
     }
 
-    fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
-        let mut pairs = Vec::new();
-        for row in self.rows.scan_prefix(Table::Pages, &v1::workload_key(workload))? {
-            pairs.extend(v1::decode_page(&row?.1).ok_or_else(|| self.rows.damaged(Table::Pages))?);
-        }
-        Ok(pairs)
+    fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
+        let key = v1::workload_key(workload);
+        let rows = self.rows.scan_prefix(Table::Pages, &key)?;
+        let damaged = || self.rows.damaged(Table::Pages);
+        rows.map(|row| v1::decode_page(&row?.1).ok_or_else(damaged)).collect()
     }
 
     fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
         v1::add_to_journal(row, &pair);
     }
 
-    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        v1::encode_page(pairs)
+    fn page_row(&self, batch: u64, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        v1::encode_page(batch, pairs)
     }
 
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {
@@ -124,16 +123,16 @@ impl Ledger for Arc<Store> {
         Store::names(self, first_frame)
     }
 
-    fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
-        Store::pairs(self, workload)
+    fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
+        Store::pages(self, workload)
     }
 
     fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
         Store::add_to_journal(self, row, pair);
     }
 
-    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        Store::page_row(self, pairs)
+    fn page_row(&self, batch: u64, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        Store::page_row(self, batch, pairs)
     }
 
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {

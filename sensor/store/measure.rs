@@ -112,7 +112,7 @@ fn a_million_pairs() {
                 let batch = Batch {
                     pages: some
                         .iter()
-                        .map(|(workload, number, pairs)| samples::page_with(*workload, *number, pairs))
+                        .map(|(workload, number, pairs)| samples::page_with(*workload, *number, sequence, pairs))
                         .collect(),
                     folded_through: Some(sequence - 1),
                     ..Batch::empty(sequence, Timestamp(0))
@@ -134,7 +134,8 @@ fn a_million_pairs() {
             continue;
         }
         let from = cpu();
-        let read: usize = (0..WORKLOADS).map(|w| store.pairs(WorkloadId(w)).unwrap().len()).sum();
+        let pages = (0..WORKLOADS).flat_map(|w| store.pages(WorkloadId(w)).unwrap());
+        let read: usize = pages.map(|page| page.pairs.len()).sum();
         report("reading pages", from, read as u32);
         println!("{read} pairs read");
         let from = cpu();

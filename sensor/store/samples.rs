@@ -107,16 +107,17 @@ pub fn page_of_pairs() -> impl Strategy<Value = (WorkloadId, u32, Vec<StoredPair
 }
 
 /// Returns the page that holds pairs.
-pub fn page_with(workload: WorkloadId, number: u32, pairs: &[StoredPair]) -> Page {
+pub fn page_with(workload: WorkloadId, number: u32, batch: u64, pairs: &[StoredPair]) -> Page {
     Page {
         workload,
         number,
-        row: v1::encode_page(&mut pairs.iter().map(|stored| stored.view(workload))),
+        row: v1::encode_page(batch, &mut pairs.iter().map(|stored| stored.view(workload))),
     }
 }
 
 fn page() -> impl Strategy<Value = Page> {
-    page_of_pairs().prop_map(|(workload, number, pairs)| page_with(workload, number, &pairs))
+    (page_of_pairs(), 0..12_u64)
+        .prop_map(|((workload, number, pairs), batch)| page_with(workload, number, batch, &pairs))
 }
 
 pub fn holder() -> impl Strategy<Value = Holder> {

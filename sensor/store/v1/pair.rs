@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! journal  VERSION, count, then (workload, slot, pair) each
-//! page     VERSION, least `last`, greatest `last`, count, then (slot, pair) each
+//! page     VERSION, least `last`, greatest `last`, batch, count, then (slot, pair) each
 //! pair     kind and flags, ports and flags, names unless NAMES_BEFORE, key (a text: its length alone if KEY_IS_TAIL),
 //!          first − first of the pair before, last − first, count, octets out, octets in, day bits unless ONE_DAY, ports,
 //!          fate of the novelty or NOT_NEW, time of the novelty − first
@@ -15,8 +15,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Fate, JournalRow, Novelty, Pair, PairBefore, PairChange, PairKey, PairKeyView, PairView, Provenance, StoredPair,
-    Timestamp, WorkloadId,
+    Fate, JournalRow, Novelty, Pair, PairBefore, PairChange, PairKey, PairKeyView, PairView, Provenance, StoredPage,
+    StoredPair, Timestamp, WorkloadId,
 };
 
 use super::VERSION;
@@ -39,9 +39,10 @@ const PORTS: u8 = 0x0f;
 /// What a pair takes on average, rounded up: to size what is written before it is.
 const USUAL_PAIR: usize = 48;
 
-/// Octets of a count of pairs, and of a page's span.
+/// Octets of a count of pairs, of a page's span and of its batch.
 const COUNT: usize = 4;
 const SPAN: usize = 16;
+const BATCH: usize = 8;
 
 /// When the pairs of a page had their last contacts: all that expiry must know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +79,11 @@ pub fn decode_journal(row: &[u8]) -> Option<Vec<PairChange>> {
     })
 }
 
-/// Returns the row of a page.
-pub fn encode_page<'a>(pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
-    let mut row = Vec::with_capacity(1 + SPAN + StoredPair::A_PAGE as usize * USUAL_PAIR);
+/// Returns the row of a page that a batch writes.
+pub fn encode_page<'a>(batch: u64, pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
+    let mut row = Vec::with_capacity(1 + SPAN + BATCH + COUNT + StoredPair::A_PAGE as usize * USUAL_PAIR);
     row.push(VERSION);
-    row.extend_from_slice(&[0; SPAN]);
-    row.extend_from_slice(&[0; COUNT]);
+    row.extend_from_slice(&[0; SPAN + BATCH + COUNT]);
     let (mut least, mut greatest) = (Timestamp(i64::MAX), Timestamp::MIN);
     let mut count = 0_u32;
     let mut before = PairBefore::default();
@@ -93,21 +93,25 @@ pub fn encode_page<'a>(pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8>
         put_pair(&mut row, &view, &mut before);
         count += 1;
     }
-    let mut front = Vec::with_capacity(SPAN + COUNT);
+    let mut front = Vec::with_capacity(SPAN + BATCH + COUNT);
     put_time(&mut front, least);
     put_time(&mut front, greatest);
+    front.extend_from_slice(&batch.to_le_bytes());
     front.extend_from_slice(&count.to_le_bytes());
-    if let Some(place) = row.get_mut(1..=SPAN + COUNT) {
+    if let Some(place) = row.get_mut(1..=SPAN + BATCH + COUNT) {
         place.copy_from_slice(&front);
     }
     row
 }
 
-/// Reads the pairs of a page.
-pub fn decode_page(row: &[u8]) -> Option<Vec<StoredPair>> {
+/// Reads a page.
+pub fn decode_page(row: &[u8]) -> Option<StoredPage> {
     let mut octets = Octets::of(row)?;
     octets.array::<SPAN>()?;
-    read_pairs(octets, read_stored)
+    Some(StoredPage {
+        batch: u64::from_le_bytes(octets.array::<BATCH>()?),
+        pairs: read_pairs(octets, read_stored)?,
+    })
 }
 
 /// Reads everything that is left as pairs behind their count.
@@ -271,14 +275,14 @@ mod tests {
         }
 
         #[test]
-        fn a_page_comes_back_with_its_span((_, _, pairs) in samples::page_of_pairs()) {
-            let row = encode_page(&mut pairs.iter().map(|stored| stored.view(WorkloadId(1))));
+        fn a_page_comes_back_with_its_span((_, _, pairs) in samples::page_of_pairs(), batch: u64) {
+            let row = encode_page(batch, &mut pairs.iter().map(|stored| stored.view(WorkloadId(1))));
             let span = page_span(&row).unwrap();
             if !pairs.is_empty() {
                 prop_assert_eq!(Some(span.least), pairs.iter().map(|stored| stored.pair.last()).min());
                 prop_assert_eq!(Some(span.greatest), pairs.iter().map(|stored| stored.pair.last()).max());
             }
-            prop_assert_eq!(decode_page(&row), Some(pairs));
+            prop_assert_eq!(decode_page(&row), Some(StoredPage { batch, pairs }));
         }
 
         #[test]
