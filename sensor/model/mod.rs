@@ -5,6 +5,7 @@
 mod address;
 mod alert;
 mod counters;
+mod days;
 mod destination;
 mod event;
 mod evidence;
@@ -23,6 +24,7 @@ mod workload;
 pub use address::*;
 pub use alert::*;
 pub use counters::*;
+pub use days::*;
 pub use destination::*;
 pub use event::*;
 pub use evidence::*;

@@ -2,7 +2,7 @@
 //!
 //! Every row starts with the octet [`VERSION`]. Pairs, pages, names and workloads are written by hand, since there are
 //! millions of them; what is rare goes through JSON, where people can read it. Decoding takes any octets at all: it
-//! returns `None` for what this format did not write, and never allocates more than the row is long.
+//! returns `None` for what this format did not write, and never allocates much more than the row is long.
 //!
 //! Integers of fixed width are little endian inside rows and big endian in keys, where their order counts. Lengths and
 //! counts are LEB128 varints; signed differences are in zigzag form.
