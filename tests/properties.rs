@@ -8,8 +8,8 @@ use firstcontact::engine::{
 };
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, Ledger, LedgerError, LinkType, NameRecord, Opening,
-    Packet, Policy, SourceId, Span, StoredPair, Timestamp, WorkloadId,
+    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, Ledger, LedgerError, LinkType, Opening, Packet,
+    Policy, SavedNames, SourceId, Span, StoredPair, Timestamp, WorkloadId,
 };
 use firstcontact::names::Names;
 use proptest::prelude::*;
@@ -35,8 +35,8 @@ impl Ledger for Nothing {
         Ok(Opening::default())
     }
 
-    fn names(&self, _: Timestamp) -> Result<Vec<NameRecord>, LedgerError> {
-        Ok(Vec::new())
+    fn names(&self, _: Timestamp) -> Result<SavedNames, LedgerError> {
+        Ok(SavedNames::default())
     }
 
     fn pairs(&self, _: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {

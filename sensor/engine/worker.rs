@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::flow::FlowReport;
 use crate::identity::Network;
-use crate::model::{Address, Counter, Counters, Evidence, NameRecord, Packet, Segment};
+use crate::model::{Counter, Counters, NameRecord, Packet, Segment};
 use crate::names::{Interner, Names};
 
 use super::limits::Limits;
@@ -43,10 +43,8 @@ pub struct WorkerSetup {
 struct Shared {
     setup: WorkerSetup,
     interner: Interner,
-    /// Stands for a segment's text until the judge, which knows them all, writes it.
-    unwritten: Arc<str>,
     /// Evidence of this epoch, written at its mark.
-    found: Vec<(Segment, Address, Evidence)>,
+    found: Vec<NameRecord>,
     report: Report,
 }
 
@@ -68,7 +66,6 @@ impl Worker {
             shared: Shared {
                 setup,
                 interner: Interner::default(),
-                unwritten: Arc::from(""),
                 found: Vec::new(),
                 report: Report::default(),
             },
@@ -93,17 +90,10 @@ impl Worker {
     /// Writes what the epoch's answers gave and returns the report. Only to be called once the judge is done with the
     /// epoch before: it reads the names while nobody writes.
     pub fn report(&mut self, names: &Names) -> Report {
-        for (segment, address, evidence) in self.shared.found.drain(..) {
-            self.shared.report.answered.push(address);
-            if let Some(evidence) = names.write(segment, address, evidence) {
-                self.shared.report.save.push(NameRecord {
-                    segment,
-                    segment_text: Arc::clone(&self.shared.unwritten),
-                    address,
-                    evidence,
-                });
-            }
-        }
+        let Shared { found, report, .. } = &mut self.shared;
+        report.answered.extend(found.iter().map(|piece| piece.address));
+        names.write(found, |record| report.save.push(record));
+        found.clear();
         std::mem::take(&mut self.shared.report)
     }
 }

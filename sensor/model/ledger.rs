@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Endpoint, Transport};
 use super::alert::{Alert, AlertId, AlertRecord};
-use super::evidence::NameRecord;
+use super::evidence::SavedNames;
 use super::flow::{FlowEnd, FlowStart, Outcome};
 use super::pair::{Pair, PairKey};
 use super::time::{Arrival, Timestamp};
@@ -213,7 +213,7 @@ pub struct Batch {
     /// Workloads that are new or changed.
     pub workloads: Vec<(WorkloadId, WorkloadRecord)>,
     /// Evidence to keep across restarts.
-    pub names: Vec<NameRecord>,
+    pub names: SavedNames,
     /// Alerts as they stand now, new or changed.
     pub alerts: Vec<AlertRecord>,
     /// Lines for the sinks, in order.
@@ -243,7 +243,10 @@ impl Batch {
             folded_through: None,
             holders: Vec::new(),
             workloads: Vec::new(),
-            names: Vec::new(),
+            names: SavedNames {
+                segments: Vec::new(),
+                records: Vec::new(),
+            },
             alerts: Vec::new(),
             deliver: Vec::new(),
             pending: Vec::new(),
@@ -298,7 +301,7 @@ pub trait Ledger: Send {
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    fn names(&self, first_frame: Timestamp) -> Result<Vec<NameRecord>, LedgerError>;
+    fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError>;
 
     /// Returns a workload's pairs from its pages, by slot; journal rows are not looked at.
     ///

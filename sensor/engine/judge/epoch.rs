@@ -209,20 +209,17 @@ impl Judge {
         }
     }
 
-    /// Decides on answers whose query was not seen (rule N2); returns the addresses that were answered.
+    /// Decides on answers whose query was not seen (rule N2); returns the addresses that were answered and that somebody
+    /// waits for.
     fn take_answers(
         &mut self,
         mut answers: Vec<AnswerSeen>,
         answered: Vec<Address>,
         save: Vec<NameRecord>,
     ) -> Vec<Address> {
-        let is_awaited = |judge: &Self, address: Address| {
-            !judge.contacts.waiting_for(address).is_empty() || judge.open.awaits(address)
-        };
-        let mut addresses = answered;
-        addresses.retain(|address| is_awaited(self, *address));
+        let mut addresses = self.awaited(answered);
         answers.sort_unstable_by_key(arrival_of);
-        let mut save = save;
+        self.out.batch.names.records = save;
         for mut answer in answers {
             let answer_use = match answer.matter {
                 Matter::Matched => AnswerUse::Evidence,
@@ -243,30 +240,62 @@ impl Judge {
             } else {
                 answer.evidence.admission = Admission::Unsolicited;
             }
-            let AnswerSeen {
-                segment,
-                address,
-                evidence,
-                ..
-            } = answer;
-            let written = self.names.write(segment, address, evidence);
-            if let Some(evidence) = written.filter(|evidence| evidence.admission == Admission::Admitted) {
-                save.push(NameRecord {
-                    segment,
-                    segment_text: Arc::from(""),
-                    address,
-                    evidence,
-                });
-            }
+            let piece = NameRecord {
+                segment: answer.segment,
+                address: answer.address,
+                evidence: answer.evidence,
+            };
+            let save = &mut self.out.batch.names.records;
+            self.names.write(&[piece], |record| {
+                if record.evidence.admission == Admission::Admitted {
+                    save.push(record);
+                }
+            });
         }
-        for record in &mut save {
-            self.texts.know(record.segment);
-            record.segment_text = self.texts.text(record.segment);
-        }
-        self.out.batch.names = save;
         addresses.sort_unstable();
         addresses.dedup();
         addresses
+    }
+
+    /// Returns those of the answered addresses that a contact or an alert waits for.
+    fn awaited(&self, mut answered: Vec<Address>) -> Vec<Address> {
+        /// Few wait and many are answered: one bit each of a short hash leaves few to look up.
+        const BITS: usize = 1 << 16;
+        let place = |address: &Address| {
+            let (high, low) = address.halves();
+            let hash = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+            (hash as usize / 64, 1_u64 << (hash % 64))
+        };
+        let mut bits = [0_u64; BITS / 64];
+        for address in self.contacts.awaited().chain(self.open.awaited()) {
+            let (word, bit) = place(address);
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        answered.retain(|address| {
+            let (word, bit) = place(address);
+            bits.get(word).is_some_and(|word| word & bit != 0)
+                && (!self.contacts.waiting_for(*address).is_empty() || self.open.awaits(*address))
+        });
+        answered
+    }
+
+    /// Notes the segments of the names that go to the ledger as records write them.
+    fn write_segments(&mut self) {
+        let names = &mut self.out.batch.names;
+        let mut segments: Vec<Segment> = Vec::new();
+        for record in &names.records {
+            if segments.last() != Some(&record.segment) {
+                segments.push(record.segment);
+            }
+        }
+        segments.sort_unstable();
+        segments.dedup();
+        for segment in segments {
+            self.texts.know(segment);
+            names.segments.push((segment, self.texts.text(segment)));
+        }
     }
 
     fn is_admitted(&self, answer: &AnswerSeen) -> bool {
@@ -275,7 +304,7 @@ impl Judge {
             || (self.facts.is_lossy(evidence.last)
                 && self
                     .facts
-                    .has_answered(answer.segment, evidence.client, evidence.server, evidence.last))
+                    .has_answered(answer.segment, evidence.client, evidence.server(), evidence.last))
     }
 
     /// Withdraws address alerts that this epoch's answers explain (rule A3).
@@ -318,7 +347,6 @@ impl Judge {
         let evicted = (self.names.bound() + self.names.evict(self.limits.names)) as u64;
         self.out.counters.add(Counter::NamesEvicted, evicted);
         self.open.expire(self.next_sequence, now);
-        self.renewals.evict(self.limits.names);
         self.facts.bound();
         if self.last_expiry.is_none() {
             self.expire_left(now);
@@ -332,14 +360,12 @@ impl Judge {
         self.out
             .counters
             .add(Counter::NamesExpired, self.names.expire(now) as u64);
-        self.renewals.expire(now);
         self.facts.expire(now);
     }
 
     /// Time went back: what is remembered keeps its age (rule T1).
     fn shift(&mut self, by: Span, now: Timestamp) {
         self.names.shift(by);
-        self.renewals.shift(by);
         self.facts.shift(by);
         self.open.clear_late();
         self.drop_left();
@@ -354,6 +380,7 @@ impl Judge {
 
     /// Completes the batch and begins the next.
     fn end(&mut self, now: Timestamp) -> Outcome {
+        self.write_segments();
         let batch = &mut self.out.batch;
         // A contact may begin and cease to wait within one epoch. `judged` does not tell: an earlier run may have given
         // the same number.

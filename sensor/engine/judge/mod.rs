@@ -32,10 +32,10 @@ use crate::baseline::Baseline;
 use crate::destination::Aggregation;
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, AlertKind, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy, Record,
-    ResolverState, Segment, Span, Timestamp, WorkloadKey,
+    Address, AlertId, AlertKind, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy,
+    Provenance, Record, ResolverState, Segment, Span, Timestamp, WorkloadKey,
 };
-use crate::names::{Names, Renewals};
+use crate::names::Names;
 
 use super::limits::Limits;
 use super::report::SegmentTexts;
@@ -44,9 +44,6 @@ use contacts::{Contact, Contacts};
 use facts::Facts;
 use loss::Loss;
 use registry::{Registry, Who};
-
-/// How many names' destinations are remembered; all are forgotten when it is more, and worked out again.
-const DESTINATIONS: usize = 1 << 16;
 
 /// What the judge is made with.
 pub struct Setup {
@@ -106,7 +103,6 @@ pub struct Judge {
     records: Records,
     ledger: Arc<dyn Ledger + Sync>,
     names: Arc<Names>,
-    renewals: Renewals,
     baseline: Baseline,
     facts: Facts,
     loss: Loss,
@@ -116,7 +112,6 @@ pub struct Judge {
     budget: Budget,
     burst_names: HashMap<u64, String>,
     texts: SegmentTexts,
-    destinations: HashMap<Arc<str>, Destination, foldhash::quality::RandomState>,
     resumed: resume::Resumed,
     has_saved_names: bool,
     detected: Vec<ResolverState>,
@@ -148,7 +143,6 @@ impl Judge {
             records: setup.records,
             ledger: setup.ledger,
             names: setup.names,
-            renewals: Renewals::default(),
             baseline,
             facts: Facts::new(setup.limits.listening),
             loss: Loss::default(),
@@ -157,7 +151,6 @@ impl Judge {
             budget: Budget::new(),
             burst_names: HashMap::new(),
             texts: SegmentTexts::default(),
-            destinations: HashMap::default(),
             resumed: resume::Resumed::default(),
             is_last: false,
             has_saved_names: false,
@@ -182,16 +175,10 @@ impl Judge {
     }
 
     /// Returns what a name is aggregated to.
-    fn destination(&mut self, name: &Arc<str>) -> Destination {
-        if let Some(known) = self.destinations.get(name) {
-            return known.clone();
-        }
-        if self.destinations.len() >= DESTINATIONS {
-            self.destinations.clear();
-        }
-        let destination = self.aggregation.destination(name);
-        self.destinations.insert(name.clone(), destination.clone());
-        destination
+    fn destination(&self, provenance: &Provenance) -> Destination {
+        provenance
+            .destination(|name| self.aggregation.destination(name))
+            .clone()
     }
 
     fn workload_name(&self, who: Who, address: Address) -> String {

@@ -138,7 +138,7 @@ pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
     let name = match meaning {
         Meaning::Named { candidates, .. } => candidates
             .first()
-            .map(|first| (first.evidence.name.clone(), first.evidence.server)),
+            .map(|first| (first.evidence.name().clone(), first.evidence.server())),
         Meaning::Unnamed(_) => None,
     };
     ContactFacts {
