@@ -13,8 +13,8 @@ use firstcontact::engine::{
 use firstcontact::flow::{Class, FlowTable};
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    Address, Admission, Arrival, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, Packet, Policy, Segment,
-    SourceId, Span, Timestamp,
+    Address, Admission, Arrival, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, NameRecord, Packet, Policy,
+    Provenance, Segment, SourceId, Span, Timestamp,
 };
 use firstcontact::names::Names;
 use firstcontact::store::Store;

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 
 use crate::model::{FlowEnd, Packet, SECOND, Timestamp, Transport};
 
+use super::closed::Closed;
 use super::key::{FlowKey, Side};
 use super::state::{Change, Flow, FlowUpdate, Shown};
 
@@ -137,6 +138,7 @@ pub struct FlowTable {
     hasher: foldhash::fast::RandomState,
     candidates: Slab,
     others: Slab,
+    closed: Closed,
     /// When to look at which flow again, by second of packet time.
     timers: BTreeMap<i64, Vec<u32>>,
     report: FlowReport,
@@ -151,6 +153,7 @@ impl FlowTable {
             hasher: foldhash::fast::RandomState::default(),
             candidates: Slab::new(candidates),
             others: Slab::new(others),
+            closed: Closed::new(candidates),
             timers: BTreeMap::new(),
             report: FlowReport::default(),
         }
@@ -180,15 +183,10 @@ impl FlowTable {
                             Transport::Tcp => now.has(Shown::SYN_ACK),
                             Transport::Udp => flow.opener() != side,
                         };
-                    let ended_now = was_open && flow.end.is_some();
-                    let due = ended_now.then(|| flow.last.plus(flow.patience()));
                     // The end of a flow is the last that is told of it: what trickles in afterwards, such as a reset
                     // after both FIN, is no news and no other contact.
                     if change == Change::Notable && was_open {
                         slab.list(slot);
-                    }
-                    if let Some(due) = due {
-                        self.set_timer(due, handle);
                     }
                     return if is_answer {
                         Taken::Answered { listens }
@@ -202,6 +200,9 @@ impl FlowTable {
                 };
                 self.end(hash, handle, why);
             }
+        }
+        if self.closed.holds(&key, packet) {
+            return Taken::Continued;
         }
         self.open(hash, key, side, packet, is_dns, class());
         Taken::Opened
@@ -337,6 +338,8 @@ impl FlowTable {
                 }
             }
         }
+        // What ended just now is not forgotten by a long step.
+        self.closed.mark(now);
         self.collect();
         std::mem::take(&mut self.report)
     }
@@ -354,6 +357,7 @@ impl FlowTable {
     fn drain(&mut self, why: Option<FlowEnd>) -> FlowReport {
         self.index.clear();
         self.timers.clear();
+        self.closed.clear();
         let mut report = std::mem::take(&mut self.report);
         for (slab, updates) in [
             (&mut self.candidates, &mut report.candidates),
@@ -373,27 +377,43 @@ impl FlowTable {
         report
     }
 
+    /// Reports what changed; flows that ended go.
     fn collect(&mut self) {
-        for slot in std::mem::take(&mut self.candidates.changed) {
-            if let Some(flow) = self.candidates.get_mut(slot)
-                && std::mem::take(&mut flow.is_listed)
-            {
-                let update = flow.report();
-                self.report.candidates.push(update);
+        let Self {
+            index,
+            hasher,
+            candidates,
+            others,
+            closed,
+            report,
+            ..
+        } = self;
+        for (slab, bit) in [(candidates, 0), (others, OTHER_BIT)] {
+            let mut changed = std::mem::take(&mut slab.changed);
+            for slot in changed.drain(..) {
+                let Some(flow) = slab.get_mut(slot) else { continue };
+                if !std::mem::take(&mut flow.is_listed) {
+                    continue;
+                }
+                if bit == 0 {
+                    report.candidates.push(flow.report());
+                } else if flow.end.is_some() {
+                    report.others_ended.push(flow.report());
+                }
+                if flow.end.is_some() {
+                    closed.add(&flow.key, flow.syn_sequence);
+                    let hash = hasher.hash_one(flow.key);
+                    if let Ok(entry) = index.find_entry(hash, |&other| other == slot | bit) {
+                        entry.remove();
+                    }
+                    slab.remove(slot);
+                }
             }
-        }
-        for slot in std::mem::take(&mut self.others.changed) {
-            if let Some(flow) = self.others.get_mut(slot)
-                && std::mem::take(&mut flow.is_listed)
-                && flow.end.is_some()
-            {
-                let update = flow.report();
-                self.report.others_ended.push(update);
-            }
+            slab.changed = changed;
         }
     }
 
-    /// Returns how many flows the table holds, lingering ones included.
+    /// Returns how many flows the table holds.
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.len()

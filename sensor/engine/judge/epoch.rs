@@ -11,6 +11,8 @@ use hashbrown::HashMap;
 
 use super::super::clock::EPOCH;
 use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
+use super::super::worker::Records;
+use super::contacts::Contact;
 use super::facts::Host;
 use super::follow::{Due, Patience};
 use super::open::LATE_ANSWER;
@@ -44,7 +46,12 @@ impl Judge {
     pub fn epoch(&mut self, mark: &Mark, decoded: DecodeReport, reports: Vec<Report>) -> Result<Outcome, LedgerError> {
         self.begin(mark, &decoded)?;
         let mut all = Report::default();
-        for report in reports {
+        let mut flows = Vec::with_capacity(reports.len());
+        for mut report in reports {
+            flows.push((
+                std::mem::take(&mut report.candidates),
+                std::mem::take(&mut report.ended),
+            ));
             join(&mut all, report);
         }
         self.out.counters.merge(&all.counters);
@@ -52,24 +59,24 @@ impl Judge {
         let answered = self.take_answers(all.answers, all.answered, all.save);
         let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
         self.is_last = is_last;
-        all.candidates.sort_unstable_by_key(|update| update.flow);
+        let mut candidates: Vec<&FlowUpdate> = flows.iter().flat_map(|(candidates, _)| candidates).collect();
+        candidates.sort_unstable_by_key(|update| update.flow);
         let mut due = Vec::new();
-        for update in &all.candidates {
+        for update in &candidates {
             self.take_update(update, &mut due)?;
         }
         self.withdraw_explained(&answered)?;
         for address in &answered {
-            due.extend(
-                self.contacts
-                    .waiting_for(*address)
-                    .iter()
-                    .map(|flow| Due::Waiting(*flow)),
-            );
+            let waiting = self.contacts.waiting_for(*address).iter();
+            due.extend(waiting.map(|flow| Due::Waiting(*flow)));
         }
         due.sort_by_key(Due::flow);
         for due in due {
             match due {
-                Due::Fresh(contact) => self.consider(*contact, mark.now, Patience::MayWait)?,
+                Due::Fresh(update, side, start) => {
+                    self.consider(Contact::new(update, side, start), mark.now, Patience::MayWait)?;
+                }
+                Due::Resumed(contact) => self.consider(*contact, mark.now, Patience::MayWait)?,
                 Due::Waiting(flow) => self.reconsider(flow, mark.now, Patience::MayWait)?,
             }
         }
@@ -85,16 +92,16 @@ impl Judge {
         }
         // After a silence an address may be raised at the same mark at which its late answer stands.
         self.withdraw_explained(&answered)?;
-        let ended = all
-            .ended
-            .iter()
-            .chain(all.candidates.iter().filter(|update| update.end.is_some() || is_last));
-        let mut ended: Vec<FlowUpdate> = ended.copied().collect();
-        ended.sort_unstable_by_key(|update| update.flow);
-        for update in &ended {
-            self.write_flow(update);
+        candidates.retain(|update| update.end.is_some() || is_last);
+        if self.records == Records::Wanted {
+            let mut ended: Vec<&FlowUpdate> = flows.iter().flat_map(|(_, ended)| ended).collect();
+            ended.extend(&candidates);
+            ended.sort_unstable_by_key(|update| update.flow);
+            for update in ended {
+                self.write_flow(update);
+            }
         }
-        for update in ended {
+        for update in candidates {
             self.contacts.forget(update.flow);
         }
         // Contacts of a minute are judged up to settle after it.
@@ -406,10 +413,8 @@ impl Judge {
     }
 }
 
-/// Adds one worker's report to another's.
+/// Adds one worker's report to another's, flows aside.
 fn join(all: &mut Report, more: Report) {
-    all.candidates.extend(more.candidates);
-    all.ended.extend(more.ended);
     all.answers.extend(more.answers);
     all.answered.extend(more.answered);
     all.truncated.extend(more.truncated);

@@ -199,7 +199,7 @@ impl Judge {
         update: &FlowUpdate,
         side: Side,
         start: FlowStart,
-        due: &mut Vec<Due>,
+        due: &mut Vec<Due<'_>>,
     ) -> Result<bool, LedgerError> {
         if self.resumed.left.is_empty() {
             return Ok(false);
@@ -225,7 +225,7 @@ impl Judge {
         if let Some(waiting) = self.contacts.take(left.flow, left.first.plus(self.settle())) {
             self.out.batch.judged.push(waiting.flow);
             let contact = Contact::of(update, side, start, Some(earlier));
-            due.push(Due::Fresh(Box::new(contact)));
+            due.push(Due::Resumed(Box::new(contact)));
             return Ok(true);
         }
         let Some(judged) = self.contacts.judged.remove(&left.flow) else {
