@@ -221,9 +221,15 @@ fn names(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallT
     group.bench_function("look a name up", |bench| {
         bench.iter(|| {
             for piece in &pieces {
-                known.of_client(Segment::NONE, piece.address, piece.evidence.client, |evidence| {
-                    drop(black_box(evidence));
-                });
+                known.of_client(
+                    Segment::NONE,
+                    piece.address,
+                    piece.evidence.client,
+                    piece.evidence.last,
+                    |evidence| {
+                        drop(black_box(evidence));
+                    },
+                );
             }
         });
     });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::flow::FlowReport;
+use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
 use crate::model::{Counter, Counters, NameRecord, Packet, Segment};
 use crate::names::{Interner, Names};
@@ -81,9 +81,17 @@ impl Worker {
 
     /// Ends an epoch in every partition.
     pub fn end_epoch(&mut self, mark: &Mark) {
+        let Shared { setup, report, .. } = &mut self.shared;
+        let Report { flows, counters, .. } = report;
         for part in self.parts.iter_mut().flatten() {
-            let flows = part.end_epoch(mark, &mut self.shared.report.counters);
-            self.shared.take_flows(flows);
+            part.end_epoch(mark, flows, counters);
+        }
+        let ends = |updates: &[FlowUpdate]| updates.iter().filter(|update| update.end.is_some()).count();
+        let ended = ends(&flows.candidates) + ends(&flows.others_ended);
+        counters.add(Counter::FlowsEnded, ended as u64);
+        counters.add(Counter::FlowsEvicted, flows.evicted);
+        if setup.records == Records::NotWanted {
+            flows.others_ended.clear();
         }
     }
 
@@ -94,23 +102,21 @@ impl Worker {
         report.answered.extend(found.iter().map(|piece| piece.address));
         names.write(found, |record| report.save.push(record));
         found.clear();
-        std::mem::take(&mut self.shared.report)
+        // The next epoch will be much like this one: what grows by doubling is moved again and again.
+        let next = Report {
+            flows: FlowReport {
+                candidates: Vec::with_capacity(report.flows.candidates.len()),
+                ..FlowReport::default()
+            },
+            answered: Vec::with_capacity(report.answered.len()),
+            save: Vec::with_capacity(report.save.len()),
+            ..Report::default()
+        };
+        std::mem::replace(report, next)
     }
 }
 
 impl Shared {
-    fn take_flows(&mut self, flows: FlowReport) {
-        let report = &mut self.report;
-        let ends = |updates: &[crate::flow::FlowUpdate]| updates.iter().filter(|update| update.end.is_some()).count();
-        let ended = ends(&flows.candidates) + ends(&flows.others_ended);
-        report.counters.add(Counter::FlowsEnded, ended as u64);
-        report.counters.add(Counter::FlowsEvicted, flows.evicted);
-        report.candidates.extend(flows.candidates);
-        if self.setup.records == Records::Wanted {
-            report.ended.extend(flows.others_ended);
-        }
-    }
-
     /// Counts a flow of a segment, and whether both its ends are outside (rule S1).
     fn count_opened(&mut self, segment: Segment, is_external: bool) {
         let external = u64::from(is_external);
@@ -124,21 +130,13 @@ impl Shared {
     }
 }
 
-/// Ends the tables of a partition as a mark says.
-fn end_flows(table: &mut crate::flow::FlowTable, mark: &Mark) -> FlowReport {
+/// Ends a table of a partition as a mark says.
+fn end_flows(table: &mut FlowTable, mark: &Mark, report: &mut FlowReport) {
     match mark.ending {
-        Ending::Epoch => table.mark(mark.now),
-        Ending::Stretch(_) => table.time_step(),
-        Ending::Input | Ending::Run => table.finish(),
+        Ending::Epoch => table.mark(mark.now, report),
+        Ending::Stretch(_) => table.time_step(report),
+        Ending::Input | Ending::Run => table.finish(report),
     }
-}
-
-/// Adds one partition's flows to another's.
-fn join(mut all: FlowReport, more: FlowReport) -> FlowReport {
-    all.candidates.extend(more.candidates);
-    all.others_ended.extend(more.others_ended);
-    all.evicted += more.evicted;
-    all
 }
 
 /// Counts a flow by where its ends are.

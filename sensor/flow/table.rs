@@ -316,8 +316,8 @@ impl FlowTable {
         }
     }
 
-    /// Ends what has been silent for too long at `now`, and returns what changed since the last call.
-    pub fn mark(&mut self, now: Timestamp) -> FlowReport {
+    /// Ends what has been silent for too long at `now`, and adds what changed since the last call to `report`.
+    pub fn mark(&mut self, now: Timestamp, report: &mut FlowReport) {
         while let Some(entry) = self.timers.first_entry()
             && *entry.key() <= now.0.div_euclid(SECOND)
         {
@@ -340,25 +340,32 @@ impl FlowTable {
         }
         // What ended just now is not forgotten by a long step.
         self.closed.mark(now);
-        self.collect();
-        std::mem::take(&mut self.report)
+        self.hand_over(report);
+        self.collect(report);
     }
 
-    /// Ends every flow because time went back (rule T1), and returns what changed.
-    pub fn time_step(&mut self) -> FlowReport {
-        self.drain(Some(FlowEnd::TimeStep))
+    /// Ends every flow because time went back (rule T1), and adds what changed to `report`.
+    pub fn time_step(&mut self, report: &mut FlowReport) {
+        self.drain(Some(FlowEnd::TimeStep), report);
     }
 
-    /// Returns every flow that is still open, without an end (rule T3), and empties the table.
-    pub fn finish(&mut self) -> FlowReport {
-        self.drain(None)
+    /// Adds every flow that is still open, without an end (rule T3), to `report` and empties the table.
+    pub fn finish(&mut self, report: &mut FlowReport) {
+        self.drain(None, report);
     }
 
-    fn drain(&mut self, why: Option<FlowEnd>) -> FlowReport {
+    /// Hands over what ended within the epoch.
+    fn hand_over(&mut self, report: &mut FlowReport) {
+        report.candidates.append(&mut self.report.candidates);
+        report.others_ended.append(&mut self.report.others_ended);
+        report.evicted += std::mem::take(&mut self.report.evicted);
+    }
+
+    fn drain(&mut self, why: Option<FlowEnd>, report: &mut FlowReport) {
         self.index.clear();
         self.timers.clear();
         self.closed.clear();
-        let mut report = std::mem::take(&mut self.report);
+        self.hand_over(report);
         for (slab, updates) in [
             (&mut self.candidates, &mut report.candidates),
             (&mut self.others, &mut report.others_ended),
@@ -374,18 +381,16 @@ impl FlowTable {
                 }
             }
         }
-        report
     }
 
     /// Reports what changed; flows that ended go.
-    fn collect(&mut self) {
+    fn collect(&mut self, report: &mut FlowReport) {
         let Self {
             index,
             hasher,
             candidates,
             others,
             closed,
-            report,
             ..
         } = self;
         for (slab, bit) in [(candidates, 0), (others, OTHER_BIT)] {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 
 use crate::model::{Address, Admission, Arrival, Evidence, EvidenceKind, Provenance, Span, Timestamp};
 
@@ -21,6 +21,8 @@ pub(super) type Hasher = foldhash::fast::RandomState;
 pub(super) struct Known {
     pub address: Address,
     provenance: Arc<Provenance>,
+    /// The name's place among the names of the client.
+    place: u32,
     pub first: Timestamp,
     pub last: Timestamp,
     expires: Timestamp,
@@ -33,9 +35,10 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn new(address: Address, evidence: Evidence) -> Self {
+    fn new(address: Address, place: u32, evidence: Evidence) -> Self {
         Self {
             address,
+            place,
             provenance: evidence.provenance,
             first: evidence.first,
             last: evidence.last,
@@ -93,7 +96,7 @@ impl Known {
             (Admission::Unsolicited, Admission::Admitted) => {
                 *self = Self {
                     saved: self.saved,
-                    ..Self::new(self.address, new.clone())
+                    ..Self::new(self.address, self.place, new.clone())
                 };
                 return;
             }
@@ -114,7 +117,15 @@ impl Known {
     }
 }
 
-/// The last use of a name by a client: it renews every address that the client was given for the name (rule N3).
+/// A name that a client was given, and its last use, which renews every address of the name (rule N3).
+#[derive(Debug)]
+struct Name {
+    /// Whose name it is.
+    provenance: Arc<Provenance>,
+    used: Option<Use>,
+}
+
+/// The last use of a name by a client.
 #[derive(Debug, Clone, Copy)]
 struct Use {
     last: Timestamp,
@@ -137,17 +148,19 @@ pub(super) struct Given {
     /// Stands for the client in the index by address.
     pub number: u32,
     known: Vec<Known>,
-    index: HashTable<u32>,
-    uses: HashMap<Arc<str>, Use, Hasher>,
+    by_address: HashTable<u32>,
+    names: Vec<Name>,
+    by_name: HashTable<u32>,
 }
 
 impl Given {
-    pub fn new(number: u32, hasher: &Hasher) -> Self {
+    pub const fn new(number: u32) -> Self {
         Self {
             number,
             known: Vec::new(),
-            index: HashTable::new(),
-            uses: HashMap::with_hasher(hasher.clone()),
+            by_address: HashTable::new(),
+            names: Vec::new(),
+            by_name: HashTable::new(),
         }
     }
 
@@ -159,20 +172,42 @@ impl Given {
         &self.known
     }
 
-    /// Adds a piece of evidence, or merges it with what is known of the same name and address.
-    pub fn write(&mut self, address: Address, evidence: &Evidence, hasher: &Hasher) -> Written {
+    /// Returns the place of the name that evidence is for.
+    pub fn name(&mut self, provenance: &Arc<Provenance>, hasher: &Hasher) -> u32 {
+        let hash = hasher.hash_one(&*provenance.name);
+        if let Some(place) = self.place_of(provenance, hash) {
+            return place;
+        }
+        let place = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.names.push(Name {
+            provenance: Arc::clone(provenance),
+            used: None,
+        });
+        let names = &self.names;
+        self.by_name
+            .insert_unique(hash, place, |&place| hash_of_name(names, place, hasher));
+        place
+    }
+
+    fn place_of(&self, provenance: &Arc<Provenance>, hash: u64) -> Option<u32> {
+        let is_it = |&place: &u32| {
+            self.names.get(place as usize).is_some_and(|name| {
+                Arc::ptr_eq(&name.provenance, provenance) || name.provenance.name == provenance.name
+            })
+        };
+        self.by_name.find(hash, is_it).copied()
+    }
+
+    /// Adds a piece of evidence for the name at `place`, or merges it with what is known of the same name and address.
+    pub fn write(&mut self, address: Address, place: u32, evidence: &Evidence, hasher: &Hasher) -> Written {
         let hash = hasher.hash_one(address);
         let mut names = 0;
         let mut same = None;
-        for &slot in self.index.iter_hash(hash) {
-            let Some(known) = self.known.get(slot as usize) else {
-                continue;
-            };
-            if known.address != address {
-                continue;
-            }
+        for &slot in self.by_address.iter_hash(hash) {
+            let known = self.known.get(slot as usize).filter(|known| known.address == address);
+            let Some(known) = known else { continue };
             names += 1;
-            if Arc::ptr_eq(&known.provenance, &evidence.provenance) || known.name() == evidence.name() {
+            if known.place == place {
                 same = Some(slot);
                 break;
             }
@@ -186,9 +221,9 @@ impl Given {
             return Written { added: None, is_due };
         }
         let slot = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        self.known.push(Known::new(address, evidence.clone()));
+        self.known.push(Known::new(address, place, evidence.clone()));
         let known = &self.known;
-        self.index
+        self.by_address
             .insert_unique(hash, slot, |&slot| hash_in(known, slot, hasher));
         Written {
             added: Some(names + 1),
@@ -196,90 +231,113 @@ impl Given {
         }
     }
 
-    /// Returns what is known of an address, each with its life by answers and by use.
-    pub fn of(&self, address: Address, client: Address, hasher: &Hasher) -> impl Iterator<Item = Evidence> {
-        let slots = self.index.iter_hash(hasher.hash_one(address));
+    /// Returns what is known of an address. What its answers let end before `at` lives as long as its name is used.
+    pub fn of(
+        &self,
+        address: Address,
+        client: Address,
+        at: Timestamp,
+        hasher: &Hasher,
+    ) -> impl Iterator<Item = Evidence> {
+        let slots = self.by_address.iter_hash(hasher.hash_one(address));
         let known = slots.filter_map(|&slot| self.known.get(slot as usize));
-        known
-            .filter(move |known| known.address == address)
-            .map(move |known| known.evidence(client, self.lives_until(known)))
-    }
-
-    /// Returns the evidence of a name for an address as it stands.
-    pub fn one(&self, address: Address, name: &str, client: Address, hasher: &Hasher) -> Option<Evidence> {
-        let mut all = self.of(address, client, hasher);
-        all.find(|evidence| **evidence.name() == *name)
+        known.filter(move |known| known.address == address).map(move |known| {
+            let expires = if known.expires < at {
+                self.lives_until(known)
+            } else {
+                known.expires
+            };
+            known.evidence(client, expires)
+        })
     }
 
     fn lives_until(&self, known: &Known) -> Timestamp {
-        let used = self.uses.get(known.name());
+        let used = self.names.get(known.place as usize).and_then(|name| name.used);
         let used = used.map(|used| used_until(used.last, known.ttl, known.last, known.greatest_ttl));
         used.map_or(known.expires, |used| used.max(known.expires))
     }
 
-    /// Notes that a name explained a contact at `at`; says whether the ledger should know, so that a restart does not
-    /// take a name in use for an expired one.
-    pub fn renew(&mut self, evidence: &Evidence, at: Timestamp) -> bool {
-        let fresh = Use {
+    /// Notes that a name explained a contact with an address at `at`. Returns the evidence as it stands now if the ledger
+    /// should know, so that a restart does not take a name in use for an expired one.
+    pub fn renew(&mut self, address: Address, evidence: &Evidence, at: Timestamp, hasher: &Hasher) -> Option<Evidence> {
+        let is_it = |&&slot: &&u32| {
+            let known = self.known.get(slot as usize);
+            known.is_some_and(|known| known.address == address && known.name() == evidence.name())
+        };
+        let slot = *self.by_address.iter_hash(hasher.hash_one(address)).find(is_it)?;
+        let known = self.known.get(slot as usize)?;
+        let used = &mut self.names.get_mut(known.place as usize)?.used;
+        let used = used.get_or_insert(Use {
             last: at,
             saved: evidence.last,
-        };
-        let used = match self.uses.get_mut(evidence.name()) {
-            Some(used) => used,
-            None => self.uses.entry(Arc::clone(evidence.name())).or_insert(fresh),
-        };
+        });
         used.last = at.max(used.last);
-        let is_due = used.last.since(used.saved.max(evidence.last)) >= SAVED_EVERY;
-        if is_due {
-            used.saved = used.last;
+        if used.last.since(used.saved.max(evidence.last)) < SAVED_EVERY {
+            return None;
         }
-        is_due
+        used.saved = used.last;
+        Some(known.evidence(evidence.client, self.lives_until(known)))
+    }
+
+    /// Returns the evidence of the name at `place` for an address, as the ledger keeps it.
+    pub fn saved(&self, address: Address, place: u32, client: Address, hasher: &Hasher) -> Option<Evidence> {
+        let slots = self.by_address.iter_hash(hasher.hash_one(address));
+        let mut known = slots.filter_map(|&slot| self.known.get(slot as usize));
+        let known = known.find(|known| known.address == address && known.place == place)?;
+        Some(known.evidence(client, self.lives_until(known)))
     }
 
     /// Keeps at most [`NAMES_A_CLIENT`] names for an address: those that count, answered last, then the smaller names.
-    pub fn bound(&mut self, address: Address, hasher: &Hasher) -> Vec<Known> {
+    /// Returns how many went.
+    pub fn bound(&mut self, address: Address, hasher: &Hasher) -> usize {
         let of_address = self.known.iter().filter(|known| known.address == address);
         let mut ranks: Vec<_> = of_address.map(Known::rank).collect();
         let surplus = ranks.len().saturating_sub(NAMES_A_CLIENT);
         if surplus == 0 {
-            return Vec::new();
+            return 0;
         }
         ranks.sort_unstable();
         let Some((counts, last, Reverse(name))) = ranks.get(surplus).copied() else {
-            return Vec::new();
+            return 0;
         };
         let name = Arc::clone(name);
         let least = (counts, last, Reverse(&name));
         self.drop_where(|known| known.address == address && known.rank() < least, hasher)
     }
 
-    /// Drops evidence, and uses of names that are not known any more; returns what went.
-    pub fn drop_where(&mut self, mut is_over: impl FnMut(&Known) -> bool, hasher: &Hasher) -> Vec<Known> {
-        let dropped: Vec<Known> = self.known.extract_if(.., |known| is_over(known)).collect();
-        if dropped.is_empty() {
+    /// Drops evidence, and uses of names that are not known any more; returns how much went.
+    pub fn drop_where(&mut self, mut is_over: impl FnMut(&Known) -> bool, hasher: &Hasher) -> usize {
+        let before = self.known.len();
+        self.known.retain(|known| !is_over(known));
+        let dropped = before - self.known.len();
+        if dropped == 0 {
             return dropped;
         }
         self.known.shrink_to(self.known.len() * 2);
-        self.index = HashTable::with_capacity(self.known.len());
+        let names = std::mem::take(&mut self.names);
+        self.by_name = HashTable::new();
+        for slot in 0..self.known.len() {
+            let Some(provenance) = self.known.get(slot).map(|known| Arc::clone(&known.provenance)) else {
+                continue;
+            };
+            let place = self.name(&provenance, hasher);
+            let Some(known) = self.known.get_mut(slot) else {
+                continue;
+            };
+            let used = names.get(known.place as usize).and_then(|name| name.used);
+            known.place = place;
+            if let Some(name) = self.names.get_mut(place as usize) {
+                name.used = used;
+            }
+        }
+        self.by_address = HashTable::with_capacity(self.known.len());
         let known = &self.known;
         for (slot, own) in (0_u32..).zip(known) {
             let hash = hasher.hash_one(own.address);
-            self.index
+            self.by_address
                 .insert_unique(hash, slot, |&slot| hash_in(known, slot, hasher));
         }
-        let names: hashbrown::HashSet<&Arc<str>, Hasher> = self.known.iter().map(Known::name).collect();
-        self.uses.retain(|name, _| names.contains(name));
         dropped
-    }
-
-    /// Says whether anything is known of an address.
-    pub fn knows(&self, address: Address, hasher: &Hasher) -> bool {
-        let is_it = |&slot: &u32| {
-            self.known
-                .get(slot as usize)
-                .is_some_and(|known| known.address == address)
-        };
-        self.index.find(hasher.hash_one(address), is_it).is_some()
     }
 
     /// Moves every time by `span` (rule T1).
@@ -289,7 +347,7 @@ impl Given {
                 *time = time.plus(span);
             }
         }
-        for used in self.uses.values_mut() {
+        for used in self.names.iter_mut().filter_map(|name| name.used.as_mut()) {
             used.last = used.last.plus(span);
             used.saved = used.saved.plus(span);
         }
@@ -300,4 +358,10 @@ fn hash_in(known: &[Known], slot: u32, hasher: &Hasher) -> u64 {
     known
         .get(slot as usize)
         .map_or(0, |known| hasher.hash_one(known.address))
+}
+
+fn hash_of_name(names: &[Name], place: u32, hasher: &Hasher) -> u64 {
+    names
+        .get(place as usize)
+        .map_or(0, |name| hasher.hash_one(&*name.provenance.name))
 }

@@ -5,35 +5,44 @@
 //! the order in which workers write does not matter (rule T2).
 //!
 //! Evidence lies with the client that was told, so that a response locks one entry and a contact looks into one. Who
-//! else was told of an address is asked seldom; a list of client numbers an address answers that.
+//! else was told of an address is asked seldom; an index beside it answers that.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use dashmap::DashMap;
-use smallvec::SmallVec;
-
 use crate::model::{Address, Evidence, NameRecord, Segment, Span, Timestamp};
+use dashmap::DashMap;
 
 use super::given::{Given, Hasher, Known, NAMES_A_CLIENT};
+use super::told::{self, Told};
+
+/// Parts of the map, each with a lock of its own: many, so that threads seldom take the same one after each other.
+const SHARDS: usize = 256;
+
+/// Stale entries of the index that are not worth writing it anew.
+const LEAST_STALE: usize = 1 << 16;
 
 /// A host that asks, in its segment.
 type Client = (Segment, Address);
 
 /// Which address goes by which name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Names {
     clients: DashMap<Client, Given, foldhash::quality::RandomState>,
-    /// The numbers of the clients that were told of an address, by the hash of segment and address: one that stands there
-    /// by a collision was told nothing of it, which its own entry shows.
-    told: DashMap<u64, SmallVec<[u32; 4]>, foldhash::fast::RandomState>,
+    told: Told,
     numbers: RwLock<Numbers>,
-    /// For the tables within a client, and for the keys of `told`.
+    /// For the tables within a client, and for the entries of `told`.
     hasher: Hasher,
     len: AtomicUsize,
     /// Clients that were given too many names for an address since the last [`Names::bound`].
     overfull: Mutex<Vec<(Segment, Address, Address)>>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Clients by number.
@@ -60,7 +69,14 @@ impl Names {
     /// Returns an empty map.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            clients: DashMap::with_hasher_and_shard_amount(foldhash::quality::RandomState::default(), SHARDS),
+            told: Told::default(),
+            numbers: RwLock::default(),
+            hasher: Hasher::default(),
+            len: AtomicUsize::new(0),
+            overfull: Mutex::default(),
+        }
     }
 
     /// Adds evidence, or merges it with what is known of the same client, name and address. What should go to the ledger,
@@ -69,47 +85,53 @@ impl Names {
     /// Evidence of one client should stand together: it is looked up once.
     pub fn write(&self, pieces: &[NameRecord], mut save: impl FnMut(NameRecord)) {
         let client_of = |piece: &NameRecord| (piece.segment, piece.evidence.client);
+        let provenance_of = |piece: &NameRecord| Arc::as_ptr(&piece.evidence.provenance);
         let mut added = 0;
+        let mut entries = Vec::with_capacity(pieces.len());
         for told in pieces.chunk_by(|a, b| client_of(a) == client_of(b)) {
             let Some(first) = told.first() else { continue };
             let client = client_of(first);
             let mut given = self.clients.entry(client).or_insert_with(|| {
                 let number = self.numbers.write().unwrap_or_else(PoisonError::into_inner).add(client);
-                Given::new(number, &self.hasher)
+                Given::new(number)
             });
-            for piece in told {
-                let NameRecord {
-                    segment,
-                    address,
-                    evidence,
-                } = piece;
-                let written = given.write(*address, evidence, &self.hasher);
-                if let Some(names) = written.added {
-                    added += 1;
-                    if names == 1 {
-                        self.told
-                            .entry(self.key_of(*segment, *address))
-                            .or_default()
-                            .push(given.number);
-                        save(piece.clone());
+            for named in told.chunk_by(|a, b| provenance_of(a) == provenance_of(b)) {
+                let Some(first) = named.first() else { continue };
+                let place = given.name(&first.evidence.provenance, &self.hasher);
+                for piece in named {
+                    let (address, written) = (
+                        piece.address,
+                        given.write(piece.address, place, &piece.evidence, &self.hasher),
+                    );
+                    added += usize::from(written.added.is_some());
+                    match written.added {
+                        Some(1) => {
+                            entries.push(told::entry(self.hash_of(client.0, address), given.number));
+                        }
+                        Some(names) if names > NAMES_A_CLIENT => {
+                            let mut overfull = self.overfull.lock().unwrap_or_else(PoisonError::into_inner);
+                            overfull.push((client.0, address, client.1));
+                        }
+                        _ => {}
+                    }
+                    if !written.is_due {
                         continue;
                     }
-                    if names > NAMES_A_CLIENT {
-                        let mut overfull = self.overfull.lock().unwrap_or_else(PoisonError::into_inner);
-                        overfull.push((*segment, *address, client.1));
-                    }
-                }
-                if written.is_due
-                    && let Some(evidence) = given.one(*address, evidence.name(), client.1, &self.hasher)
-                {
-                    save(NameRecord {
-                        segment: *segment,
-                        address: *address,
-                        evidence,
-                    });
+                    let saved = match written.added {
+                        Some(_) => Some(piece.clone()),
+                        None => given
+                            .saved(address, place, client.1, &self.hasher)
+                            .map(|evidence| NameRecord {
+                                segment: client.0,
+                                address,
+                                evidence,
+                            }),
+                    };
+                    saved.into_iter().for_each(&mut save);
                 }
             }
         }
+        self.told.extend(&entries);
         self.len.fetch_add(added, Ordering::Relaxed);
     }
 
@@ -122,19 +144,26 @@ impl Names {
         overfull.dedup();
         let mut dropped = 0;
         for (segment, address, client) in overfull {
-            // The address stays known to the client, so the list of who was told stays as it is.
             if let Some(mut given) = self.clients.get_mut(&(segment, client)) {
-                dropped += given.bound(address, &self.hasher).len();
+                dropped += given.bound(address, &self.hasher);
             }
         }
         self.len.fetch_sub(dropped, Ordering::Relaxed);
         dropped
     }
 
-    /// Hands what one client was told of an address to `take`, each with its life by answers and by use.
-    pub fn of_client(&self, segment: Segment, address: Address, client: Address, take: impl FnMut(Evidence)) {
+    /// Hands what one client was told of an address to `take`. What answers let end before `at` lives as long as its name is
+    /// used (rule N3).
+    pub fn of_client(
+        &self,
+        segment: Segment,
+        address: Address,
+        client: Address,
+        at: Timestamp,
+        take: impl FnMut(Evidence),
+    ) {
         if let Some(given) = self.clients.get(&(segment, client)) {
-            given.of(address, client, &self.hasher).for_each(take);
+            given.of(address, client, at, &self.hasher).for_each(take);
         }
     }
 
@@ -143,16 +172,19 @@ impl Names {
         &self,
         segment: Segment,
         address: Address,
+        at: Timestamp,
         mut wanted: impl FnMut(&Evidence) -> bool,
     ) -> Vec<Evidence> {
-        let Some(told) = self.told.get(&self.key_of(segment, address)) else {
-            return Vec::new();
-        };
+        let told = self.told.of(self.hash_of(segment, address));
         let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
-        let clients = told.iter().filter_map(|&number| numbers.clients.get(number as usize));
+        let all = numbers.clients.len();
+        let several = told
+            .iter()
+            .flat_map(|&number| (number as usize..all).step_by(told::NUMBERS));
+        let clients = several.filter_map(|number| numbers.clients.get(number));
         let mut found = Vec::new();
         for &(_, client) in clients.filter(|client| client.0 == segment) {
-            self.of_client(segment, address, client, |evidence| {
+            self.of_client(segment, address, client, at, |evidence| {
                 if wanted(&evidence) {
                     found.push(evidence);
                 }
@@ -166,10 +198,7 @@ impl Names {
     /// N3). Returns the evidence as it stands now if the ledger should know. Only the judge calls it.
     pub fn renew(&self, segment: Segment, address: Address, evidence: &Evidence, at: Timestamp) -> Option<NameRecord> {
         let mut given = self.clients.get_mut(&(segment, evidence.client))?;
-        if !given.renew(evidence, at) {
-            return None;
-        }
-        let evidence = given.one(address, evidence.name(), evidence.client, &self.hasher)?;
+        let evidence = given.renew(address, evidence, at, &self.hasher)?;
         Some(NameRecord {
             segment,
             address,
@@ -227,13 +256,7 @@ impl Names {
         let mut dropped = 0;
         let mut free = Vec::new();
         self.clients.retain(|client, given| {
-            let gone = given.drop_where(|known| is_over(*client, known), &self.hasher);
-            dropped += gone.len();
-            for known in gone {
-                if !given.knows(known.address, &self.hasher) {
-                    self.forget(client.0, known.address, given.number);
-                }
-            }
+            dropped += given.drop_where(|known| is_over(*client, known), &self.hasher);
             if given.is_empty() {
                 free.push(given.number);
             }
@@ -241,20 +264,25 @@ impl Names {
         });
         let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
         numbers.free.extend(free);
+        drop(numbers);
         self.len.fetch_sub(dropped, Ordering::Relaxed);
+        if dropped > 0 && self.told.len() > 2 * self.len() + LEAST_STALE {
+            self.index();
+        }
         dropped
     }
 
-    /// Takes a client off the list of those who were told of an address.
-    fn forget(&self, segment: Segment, address: Address, number: u32) {
-        let key = self.key_of(segment, address);
-        if let Some(mut told) = self.told.get_mut(&key) {
-            told.retain(|other| *other != number);
+    /// Writes the index of who was told anew.
+    fn index(&self) {
+        let mut entries = Vec::with_capacity(self.len());
+        for client in &self.clients {
+            let addresses = client.known().iter().map(|known| known.address);
+            entries.extend(addresses.map(|address| told::entry(self.hash_of(client.key().0, address), client.number)));
         }
-        self.told.remove_if(&key, |_, told| told.is_empty());
+        self.told.replace(entries);
     }
 
-    fn key_of(&self, segment: Segment, address: Address) -> u64 {
+    fn hash_of(&self, segment: Segment, address: Address) -> u64 {
         self.hasher.hash_one((segment, address))
     }
 }
@@ -317,7 +345,7 @@ mod tests {
     }
 
     fn content(names: &Names) -> Vec<Evidence> {
-        names.of_all(Segment::NONE, SERVER, |_| true)
+        names.of_all(Segment::NONE, SERVER, Timestamp(0), |_| true)
     }
 
     proptest! {

@@ -9,6 +9,7 @@ mod interner;
 mod life;
 mod map;
 mod queries;
+mod told;
 
 pub use choice::{Candidate, Candidates, choose};
 pub use given::NAMES_A_CLIENT;

@@ -48,10 +48,7 @@ impl Judge {
         let mut all = Report::default();
         let mut flows = Vec::with_capacity(reports.len());
         for mut report in reports {
-            flows.push((
-                std::mem::take(&mut report.candidates),
-                std::mem::take(&mut report.ended),
-            ));
+            flows.push(std::mem::take(&mut report.flows));
             join(&mut all, report);
         }
         self.out.counters.merge(&all.counters);
@@ -59,7 +56,7 @@ impl Judge {
         let answered = self.take_answers(all.answers, all.answered, all.save);
         let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
         self.is_last = is_last;
-        let mut candidates: Vec<&FlowUpdate> = flows.iter().flat_map(|(candidates, _)| candidates).collect();
+        let mut candidates: Vec<&FlowUpdate> = flows.iter().flat_map(|flows| &flows.candidates).collect();
         candidates.sort_unstable_by_key(|update| update.flow);
         let mut due = Vec::new();
         for update in &candidates {
@@ -94,7 +91,7 @@ impl Judge {
         self.withdraw_explained(&answered)?;
         candidates.retain(|update| update.end.is_some() || is_last);
         if self.records == Records::Wanted {
-            let mut ended: Vec<&FlowUpdate> = flows.iter().flat_map(|(_, ended)| ended).collect();
+            let mut ended: Vec<&FlowUpdate> = flows.iter().flat_map(|flows| &flows.others_ended).collect();
             ended.extend(&candidates);
             ended.sort_unstable_by_key(|update| update.flow);
             for update in ended {
@@ -415,12 +412,21 @@ impl Judge {
 
 /// Adds one worker's report to another's, flows aside.
 fn join(all: &mut Report, more: Report) {
-    all.answers.extend(more.answers);
-    all.answered.extend(more.answered);
-    all.truncated.extend(more.truncated);
-    all.facts.extend(more.facts);
-    all.opened.extend(more.opened);
-    all.outside.extend(more.outside);
-    all.save.extend(more.save);
+    extend(&mut all.answers, more.answers);
+    extend(&mut all.answered, more.answered);
+    extend(&mut all.truncated, more.truncated);
+    extend(&mut all.facts, more.facts);
+    extend(&mut all.opened, more.opened);
+    extend(&mut all.outside, more.outside);
+    extend(&mut all.save, more.save);
     all.counters.merge(&more.counters);
+}
+
+/// Adds items to others; the first are taken as they are.
+fn extend<T>(all: &mut Vec<T>, more: Vec<T>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
+    }
 }

@@ -42,7 +42,7 @@ impl Judge {
         };
         if wanted.client {
             self.names
-                .of_client(segment, address, contact.originator.ip, |evidence| {
+                .of_client(segment, address, contact.originator.ip, contact.first, |evidence| {
                     take(Scope::Client, segment, evidence, &mut found);
                 });
             if !found.is_empty() {
@@ -52,9 +52,10 @@ impl Judge {
         if let Some(mac) = contact.mac.filter(|_| wanted.host) {
             let others = self.facts.same_host(segment, mac);
             for other in others.filter(|other| *other != contact.originator.ip) {
-                self.names.of_client(segment, address, other, |evidence| {
-                    take(Scope::Host, segment, evidence, &mut found);
-                });
+                self.names
+                    .of_client(segment, address, other, contact.first, |evidence| {
+                        take(Scope::Host, segment, evidence, &mut found);
+                    });
             }
             if !found.is_empty() {
                 return choose(found, contact.first);
@@ -67,7 +68,7 @@ impl Judge {
                     self.rules.rule(other).map(|rule| &rule.name) == self.rules.rule(rule).map(|rule| &rule.name)
                 })
             };
-            for evidence in self.names.of_all(segment, address, is_member) {
+            for evidence in self.names.of_all(segment, address, contact.first, is_member) {
                 take(Scope::Workload, segment, evidence, &mut found);
             }
             if !found.is_empty() {
@@ -76,7 +77,7 @@ impl Judge {
         }
         if wanted.resolver {
             for (of, resolver) in self.facts.resolvers() {
-                self.names.of_client(of, address, resolver, |evidence| {
+                self.names.of_client(of, address, resolver, contact.first, |evidence| {
                     take(Scope::Resolver, of, evidence, &mut found);
                 });
             }
@@ -85,7 +86,7 @@ impl Judge {
             }
         }
         if wanted.any {
-            for evidence in self.names.of_all(segment, address, |_| true) {
+            for evidence in self.names.of_all(segment, address, contact.first, |_| true) {
                 take(Scope::Any, segment, evidence, &mut found);
             }
         }
@@ -97,7 +98,9 @@ impl Judge {
         let (segment, client) = (contact.segment, contact.originator.ip);
         let all = self
             .names
-            .of_all(segment, contact.responder.ip, |evidence| evidence.first <= until);
+            .of_all(segment, contact.responder.ip, contact.first, |evidence| {
+                evidence.first <= until
+            });
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|evidence| evidence.client == client);
         let reason = |evidence: &Evidence| reason(contact, evidence, until);
         let mut expired: Vec<Evidence> = own
@@ -170,7 +173,9 @@ impl Judge {
         };
         let rest = self
             .names
-            .of_all(contact.segment, contact.responder.ip, |evidence| !is_chosen(evidence));
+            .of_all(contact.segment, contact.responder.ip, contact.first, |evidence| {
+                !is_chosen(evidence)
+            });
         for evidence in rest {
             let reason = reason(contact, &evidence, until).unwrap_or(Reason::OutOfScope);
             considered.push(of(&evidence, None, reason));

@@ -1,5 +1,7 @@
 //! One partition: its flows, its queries, and the facts that it told.
 
+use std::hash::BuildHasher;
+
 use hashbrown::HashMap;
 
 use crate::flow::{Class, FlowReport, FlowTable, Taken};
@@ -9,7 +11,7 @@ use crate::names::QueryTable;
 use crate::wire::dns;
 
 use super::super::report::{Fact, Mark};
-use super::{Records, Shared, WorkerSetup, count_flow, end_flows, join};
+use super::{Records, Shared, WorkerSetup, count_flow, end_flows};
 
 /// A fact is told again after this long, so that what the judge remembers for a day stays fresh.
 const TOLD_FOR: Span = Span::hours(1);
@@ -31,7 +33,10 @@ pub(super) struct Part {
     pub dns_flows: Option<FlowTable>,
     /// The day of the latest contact of a client with an external DNS server: one a day is judged.
     pub dns_contacts: HashMap<(Segment, Address, Address), Day, foldhash::fast::RandomState>,
-    told: HashMap<Fact, Timestamp, foldhash::fast::RandomState>,
+    /// When facts were told, each by a seeded 64-bit hash: two that share one are as likely as a disk's undetected read
+    /// error.
+    told: HashMap<u64, Timestamp, foldhash::fast::RandomState>,
+    hasher: foldhash::quality::RandomState,
     /// How many flows with both ends outside were shown to the judge in this epoch.
     outside_shown: usize,
 }
@@ -46,6 +51,7 @@ impl Part {
             dns_flows,
             dns_contacts: HashMap::default(),
             told: HashMap::default(),
+            hasher: foldhash::quality::RandomState::default(),
             outside_shown: 0,
         }
     }
@@ -126,7 +132,8 @@ impl Part {
             Fact::Answered(answered) if !answered.is_recursive => ITERATOR_TOLD_FOR,
             _ => TOLD_FOR,
         };
-        if let Some(told) = self.told.get_mut(&fact) {
+        let hash = self.hasher.hash_one(fact);
+        if let Some(told) = self.told.get_mut(&hash) {
             if packet.time.since(*told) < told_for {
                 return;
             }
@@ -135,17 +142,17 @@ impl Part {
             if self.told.len() >= TOLD_LIMIT {
                 self.told.clear();
             }
-            self.told.insert(fact, packet.time);
+            self.told.insert(hash, packet.time);
         }
         shared.report.facts.push((fact, packet.time));
     }
 
-    /// Ends an epoch.
-    pub fn end_epoch(&mut self, mark: &Mark, counters: &mut Counters) -> FlowReport {
+    /// Ends an epoch; what changed is added to `flows`.
+    pub fn end_epoch(&mut self, mark: &Mark, flows: &mut FlowReport, counters: &mut Counters) {
         self.outside_shown = 0;
-        let mut report = end_flows(&mut self.flows, mark);
+        end_flows(&mut self.flows, mark, flows);
         if let Some(table) = &mut self.dns_flows {
-            report = join(report, end_flows(table, mark));
+            end_flows(table, mark, flows);
         }
         if matches!(mark.ending, super::Ending::Stretch(_)) {
             self.queries.clear();
@@ -153,7 +160,6 @@ impl Part {
             self.dns_contacts.clear();
         }
         counters.add(Counter::DnsQueriesEvicted, self.queries.mark(mark.now));
-        report
     }
 }
 
