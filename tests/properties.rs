@@ -9,7 +9,7 @@ use firstcontact::engine::{
 use firstcontact::identity::Network;
 use firstcontact::model::{
     AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, Ledger, LedgerError, LinkType, Opening, Packet,
-    Policy, SavedNames, SourceId, Span, StoredPair, Timestamp, WorkloadId,
+    PairView, Policy, SavedNames, SourceId, Span, StoredPair, Timestamp, WorkloadId,
 };
 use firstcontact::names::Names;
 use proptest::prelude::*;
@@ -41,6 +41,14 @@ impl Ledger for Nothing {
 
     fn pairs(&self, _: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
         Ok(Vec::new())
+    }
+
+    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        vec![0; pairs.count()]
+    }
+
+    fn page_row(&self, _: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        Vec::new()
     }
 
     fn holders(&self, _: u64) -> Result<Vec<WorkloadId>, LedgerError> {

@@ -1,19 +1,21 @@
-//! Handing changes on: journal rows, pages that take over from them, and the index by destination.
+//! Handing changes on: journal rows, and pages that take over from them.
 
-use crate::model::{Day, Holder, Page, PairChange, PairKey, StoredPair, WorkloadId};
+use crate::model::{Holder, Ledger, Page, StoredPair, WorkloadId};
 
+use super::loaded::{Loaded, Noted};
 use super::pairs::{Baseline, PairPlace};
 
-/// Journal rows are folded into pages once they hold this many changes: a restart reads at most so many.
-const FOLD_AT: usize = 1 << 18;
+/// Journal rows are folded into pages once they hold this many changes: a restart reads at most about so many, in less
+/// than a second, and a pair is written about once as a row and once in a page.
+const FOLD_AT: usize = 1 << 20;
+/// Once begun, folding goes on until journal rows hold no more than this many changes.
+const FOLD_TO: usize = FOLD_AT / 2;
 /// At most about so many pairs are folded in one epoch, so that folding never holds up the judge.
 const FOLD_STEP: usize = 1 << 14;
-/// The index by destination gets an entry for each stretch of so many days in which a pair had contacts, so that the
-/// store can tell by an entry's day alone that it is of no use.
-const INDEX_STRETCH_DAYS: i32 = 45;
-/// Entries of the index by destination are looked for here for so many batches: more than may be on their way to the
-/// disk.
+/// So many batches after it was handed over the ledger shows a change: more than may be on their way to the disk.
 const UNCOMMITTED: u64 = 256;
+/// What is too much in memory is looked for again after so many batches.
+const TRIM_EVERY: u64 = 64;
 
 /// What folding gave.
 #[derive(Debug, Default)]
@@ -22,146 +24,168 @@ pub struct Folded {
     pub pages: Vec<Page>,
     /// Journal rows up to this one are no longer needed.
     pub through: Option<u64>,
+    /// Entries of the index by destination to write, in order: all that only these rows held, and later ones.
+    pub holders: Vec<Holder>,
 }
 
 impl Baseline {
-    /// Returns the pairs that this batch's journal row holds.
-    pub fn take_journal(&mut self) -> Vec<PairChange> {
+    /// Returns this batch's journal row; empty if no pair changed in a way that a restart must not lose.
+    pub fn take_journal(&mut self, ledger: &dyn Ledger) -> Vec<u8> {
         let places = std::mem::take(&mut self.journal);
-        let mut changes = Vec::with_capacity(places.len());
-        for place in places {
-            let Some(loaded) = self.get_mut(place.workload) else {
-                continue;
-            };
-            let Some(entry) = loaded.change(place.slot) else {
-                continue;
-            };
-            entry.is_journaled = false;
-            changes.push(PairChange {
-                workload: place.workload,
-                stored: StoredPair {
-                    slot: place.slot,
-                    key: entry.key.clone(),
-                    pair: entry.pair.clone(),
-                },
-            });
-        }
-        self.unfolded_changes += changes.len();
-        changes
+        let row = self.write(ledger, &places);
+        self.journal = places;
+        self.journal.clear();
+        row
     }
 
-    /// Returns pages that take over from journal rows if those have become long, or if more than `limit` pairs are in
-    /// memory (only what pages hold can be forgotten), and up to which row they do.
-    pub fn fold(&mut self, limit: usize) -> Folded {
-        if self.unfolded_changes < FOLD_AT && self.loaded_pairs <= limit {
-            return Folded::default();
+    /// Returns pairs as this batch's journal row.
+    fn write(&mut self, ledger: &dyn Ledger, places: &[PairPlace]) -> Vec<u8> {
+        if places.is_empty() {
+            return Vec::new();
         }
-        self.fold_step(FOLD_STEP)
+        let mut pairs = places
+            .iter()
+            .filter_map(|&PairPlace { workload, slot }| self.get(workload)?.view(workload, slot));
+        let row = ledger.journal_row(&mut pairs);
+        for &PairPlace { workload, slot } in places {
+            if let Some(loaded) = self.get_mut(workload) {
+                loaded.set_written(slot);
+            }
+        }
+        self.note_row(self.sequence, places.len());
+        row
     }
 
-    /// Returns pages that take over from journal rows, about `pairs` pairs of them.
-    pub fn fold_step(&mut self, pairs: usize) -> Folded {
-        let mut folded = Folded::default();
+    /// Notes how many changes a journal row holds.
+    pub(super) fn note_row(&mut self, row: u64, changes: usize) {
+        if changes > 0 {
+            self.rows.push_back((row, changes));
+            self.journaled += changes;
+        }
+    }
+
+    /// Returns pages that take over from journal rows if those have become long, and pages of workloads that are to be
+    /// forgotten if more than `limit` pairs are in memory; forgets those that the ledger shows whole by now.
+    pub fn fold(&mut self, ledger: &dyn Ledger, limit: usize) -> Folded {
+        self.recent.forget(self.sequence.saturating_sub(UNCOMMITTED));
+        let mut pages = Vec::new();
+        self.is_folding = self.journaled >= if self.is_folding { FOLD_TO } else { FOLD_AT };
+        if self.is_folding {
+            self.fold_oldest(ledger, FOLD_STEP, &mut pages);
+        }
+        if self.loaded_pairs > limit && self.sequence >= self.next_trim {
+            self.next_trim = self.sequence + TRIM_EVERY;
+            self.trim(ledger, limit, &mut pages);
+        }
+        self.folded(pages)
+    }
+
+    /// Folds the workloads that are first to need journal rows, about `pairs` pairs of them.
+    fn fold_oldest(&mut self, ledger: &dyn Ledger, pairs: usize, pages: &mut Vec<Page>) {
         let sequence = self.sequence;
         let mut left = pairs;
         while left > 0
-            && let Some((_, workload)) = self.unfolded.pop_front()
+            && let Some((since, workload)) = self.unfolded.pop_front()
         {
             let Some(loaded) = self.get_mut(workload) else { continue };
-            let pages = loaded.take_pages(workload, sequence);
-            left = left.saturating_sub(pages.iter().map(|page| page.pairs.len()).sum());
-            folded.pages.extend(pages);
+            // Else it was folded before its turn.
+            if loaded.unfolded_since == Some(since) {
+                let folded = loaded.take_pages(ledger, workload, sequence);
+                left = left.saturating_sub(folded.len() * StoredPair::A_PAGE as usize);
+                pages.extend(folded);
+            }
         }
-        // Rows of this batch and later ones are needed for what is still in the queue.
-        folded.through = match self.unfolded.front() {
-            Some((row, _)) => row.checked_sub(1),
-            None => Some(self.sequence),
+    }
+
+    /// Forgets the longest unused workloads until no more than seven eighths of `limit` are in memory. Those that only
+    /// journal rows hold are folded first, and forgotten when the ledger shows that.
+    fn trim(&mut self, ledger: &dyn Ledger, limit: usize, pages: &mut Vec<Page>) {
+        let sequence = self.sequence;
+        let numbered = (0_u32..).zip(&self.workloads);
+        let loaded = numbered.filter_map(|(id, loaded)| loaded.as_ref().map(|loaded| (WorkloadId(id), loaded)));
+        let mut idle: Vec<(u64, WorkloadId)> = loaded
+            .filter(|(_, loaded)| loaded.used + UNCOMMITTED < sequence)
+            .map(|(id, loaded)| (loaded.used, id))
+            .collect();
+        idle.sort_unstable();
+        let mut surplus = self.loaded_pairs.saturating_sub(limit - limit / 8);
+        let mut left = FOLD_STEP;
+        for (_, id) in idle {
+            if surplus == 0 || left == 0 {
+                break;
+            }
+            let Some(loaded) = self.get_mut(id) else { continue };
+            let pairs = loaded.len();
+            if !loaded.is_clean() {
+                let folded = loaded.take_pages(ledger, id, sequence);
+                left = left.saturating_sub(folded.len() * StoredPair::A_PAGE as usize);
+                pages.extend(folded);
+            } else if loaded.folded + UNCOMMITTED < sequence {
+                self.loaded_pairs -= pairs;
+                if let Some(place) = self.place(id) {
+                    *place = None;
+                }
+            }
+            surplus = surplus.saturating_sub(pairs);
+        }
+    }
+
+    /// Says which journal rows are of no more use, and hands over the entries of the index that would go with them.
+    fn folded(&mut self, pages: Vec<Page>) -> Folded {
+        while let Some(&(since, workload)) = self.unfolded.front()
+            && self
+                .get_mut(workload)
+                .is_none_or(|loaded| loaded.unfolded_since != Some(since))
+        {
+            self.unfolded.pop_front();
+        }
+        // A row is needed as long as a workload has changes since it.
+        let needed = self.unfolded.front().map_or(u64::MAX, |(row, _)| *row);
+        let mut folded = Folded {
+            pages,
+            ..Folded::default()
         };
-        if self.unfolded.is_empty() {
-            self.unfolded_changes = 0;
-        } else {
-            self.unfolded_changes = self.unfolded_changes.saturating_sub(pairs - left);
+        while let Some(&(row, changes)) = self.rows.front()
+            && row < needed
+        {
+            self.rows.pop_front();
+            self.journaled -= changes;
+            folded.through = Some(row);
+        }
+        if folded.through.is_some_and(|through| through > self.indexed_through) {
+            folded.holders = self.recent.take(self.sequence);
+            self.indexed_through = self.sequence;
         }
         folded
     }
 
-    /// Says whether journal rows or memory hold anything that pages do not.
-    #[must_use]
-    pub fn is_folded(&self) -> bool {
-        self.unfolded.is_empty()
+    /// Returns what the run's last batches have to hold: the changes that nothing holds yet as one more journal row, or, if
+    /// the rows would be too long for the next start, pages that take over from all of them. To be called until it returns
+    /// nothing.
+    pub fn finish(&mut self, ledger: &dyn Ledger, pairs: usize) -> Option<(Vec<u8>, Folded)> {
+        let mut places = Vec::new();
+        for &(since, workload) in &self.unfolded {
+            let loaded = self.get(workload).filter(|loaded| loaded.unfolded_since == Some(since));
+            let slots = loaded.map(Loaded::unwritten).unwrap_or_default();
+            places.extend(slots.into_iter().map(|slot| PairPlace { workload, slot }));
+        }
+        if self.journaled + places.len() > FOLD_AT {
+            let mut pages = Vec::new();
+            self.fold_oldest(ledger, pairs, &mut pages);
+            return Some((Vec::new(), self.folded(pages)));
+        }
+        places.truncate(pairs);
+        let row = self.write(ledger, &places);
+        (!row.is_empty()).then(|| (row, Folded::default()))
     }
 
-    /// Forgets the longest unused workloads that the ledger shows whole by now, until at most `limit` pairs are in memory.
-    pub fn trim(&mut self, limit: usize) {
-        if self.loaded_pairs <= limit {
-            return;
+    /// Takes note of a changed pair, as [`Loaded::note`] said.
+    pub(super) fn note(&mut self, place: PairPlace, noted: Noted) {
+        if noted.is_first {
+            self.unfolded.push_back((self.sequence, place.workload));
         }
-        let numbered = (0_u32..).zip(&self.workloads);
-        let loaded = numbered.filter_map(|(id, loaded)| loaded.as_ref().map(|loaded| (WorkloadId(id), loaded)));
-        let mut clean: Vec<(u64, WorkloadId)> = loaded
-            .filter(|(_, loaded)| loaded.is_clean() && loaded.used.max(loaded.folded) + UNCOMMITTED < self.sequence)
-            .map(|(id, loaded)| (loaded.used, id))
-            .collect();
-        clean.sort_unstable();
-        for (_, id) in clean {
-            if self.loaded_pairs <= limit - limit / 8 {
-                break;
-            }
-            if let Some(loaded) = self.place(id).and_then(Option::take) {
-                self.loaded_pairs -= loaded.len();
-            }
+        if noted.is_queued {
+            self.journal.push(place);
         }
     }
-
-    /// Returns the entries of the index by destination that this batch adds.
-    pub fn take_indexed(&mut self) -> Vec<Holder> {
-        let mut indexed = std::mem::take(&mut self.indexed);
-        indexed.sort_unstable();
-        indexed.dedup();
-        while self
-            .uncommitted
-            .front()
-            .is_some_and(|(batch, _)| batch + UNCOMMITTED < self.sequence)
-        {
-            self.uncommitted.pop_front();
-        }
-        if !indexed.is_empty() {
-            self.uncommitted.push_back((self.sequence, indexed.clone()));
-        }
-        indexed
-    }
-
-    pub(super) fn journal(&mut self, workload: WorkloadId, slot: u32) {
-        self.note_unfolded(workload);
-        if let Some(entry) = self.get_mut(workload).and_then(|loaded| loaded.change(slot))
-            && !entry.is_journaled
-        {
-            entry.is_journaled = true;
-            self.journal.push(PairPlace { workload, slot });
-        }
-    }
-
-    pub(super) fn note_unfolded(&mut self, workload: WorkloadId) {
-        let sequence = self.sequence;
-        if let Some(loaded) = self.get_mut(workload)
-            && loaded.unfolded_since.is_none()
-        {
-            loaded.unfolded_since = Some(sequence);
-            self.unfolded.push_back((sequence, workload));
-        }
-    }
-
-    pub(super) fn index(&mut self, workload: WorkloadId, key: &PairKey, indexed: Option<Day>, day: Day) {
-        if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
-            self.indexed.push(Holder {
-                destination: key.index_hash(),
-                workload,
-                day: day.0,
-            });
-        }
-    }
-}
-
-pub(super) const fn stretch(day: Day) -> i32 {
-    day.0.div_euclid(INDEX_STRETCH_DAYS)
 }

@@ -1,25 +1,126 @@
 //! The pairs of one workload in memory, each in the slot that it keeps on disk.
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 
-use crate::model::{Page, Pair, PairKey, StoredPair, WorkloadId};
+use crate::model::{Address, Ledger, Page, Pair, PairKey, PairKeyView, PairView, StoredPair, WorkloadId};
 
-/// One pair and whether its epoch's journal row has to hold it.
+/// A destination with its hash, in as many octets as the destination alone: there are millions of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Key {
+    Domain(u32, Arc<str>),
+    Tenant(u32, Arc<str>),
+    Address(u32, Address),
+    AttemptedDomain(u32, Arc<str>),
+    AttemptedTenant(u32, Arc<str>),
+    AttemptedAddress(u32, Address),
+}
+
+impl Key {
+    fn new(key: PairKey, hash: u32) -> Self {
+        match key {
+            PairKey::Domain(name) => Self::Domain(hash, name),
+            PairKey::Tenant(name) => Self::Tenant(hash, name),
+            PairKey::Address(address) => Self::Address(hash, address),
+            PairKey::AttemptedDomain(name) => Self::AttemptedDomain(hash, name),
+            PairKey::AttemptedTenant(name) => Self::AttemptedTenant(hash, name),
+            PairKey::AttemptedAddress(address) => Self::AttemptedAddress(hash, address),
+        }
+    }
+
+    const fn hash(&self) -> u32 {
+        match self {
+            Self::Domain(hash, _)
+            | Self::Tenant(hash, _)
+            | Self::Address(hash, _)
+            | Self::AttemptedDomain(hash, _)
+            | Self::AttemptedTenant(hash, _)
+            | Self::AttemptedAddress(hash, _) => *hash,
+        }
+    }
+
+    fn view(&self) -> PairKeyView<'_> {
+        match self {
+            Self::Domain(_, name) => PairKeyView::Text(0, name),
+            Self::Tenant(_, name) => PairKeyView::Text(1, name),
+            Self::Address(_, address) => PairKeyView::Address(2, *address),
+            Self::AttemptedDomain(_, name) => PairKeyView::Text(3, name),
+            Self::AttemptedTenant(_, name) => PairKeyView::Text(4, name),
+            Self::AttemptedAddress(_, address) => PairKeyView::Address(5, *address),
+        }
+    }
+
+    fn is(&self, key: &PairKey) -> bool {
+        match (self, key) {
+            (Self::Domain(_, own), PairKey::Domain(name))
+            | (Self::Tenant(_, own), PairKey::Tenant(name))
+            | (Self::AttemptedDomain(_, own), PairKey::AttemptedDomain(name))
+            | (Self::AttemptedTenant(_, own), PairKey::AttemptedTenant(name)) => own == name,
+            (Self::Address(_, own), PairKey::Address(address))
+            | (Self::AttemptedAddress(_, own), PairKey::AttemptedAddress(address)) => own == address,
+            _ => false,
+        }
+    }
+}
+
+impl From<&Key> for PairKey {
+    fn from(key: &Key) -> Self {
+        match key {
+            Key::Domain(_, name) => Self::Domain(Arc::clone(name)),
+            Key::Tenant(_, name) => Self::Tenant(Arc::clone(name)),
+            Key::Address(_, address) => Self::Address(*address),
+            Key::AttemptedDomain(_, name) => Self::AttemptedDomain(Arc::clone(name)),
+            Key::AttemptedTenant(_, name) => Self::AttemptedTenant(Arc::clone(name)),
+            Key::AttemptedAddress(_, address) => Self::AttemptedAddress(*address),
+        }
+    }
+}
+
+/// One pair.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub key: PairKey,
-    pub pair: Pair,
-    pub is_journaled: bool,
-    hash: u64,
+struct Entry {
+    key: Key,
+    pair: Pair,
+}
+
+impl Entry {
+    fn view(&self, workload: WorkloadId, slot: u32) -> PairView<'_> {
+        PairView {
+            workload,
+            slot,
+            key: self.key.view(),
+            pair: &self.pair,
+        }
+    }
+}
+
+/// The pairs of one page, and a bit for each of its slots that says how far the ledger has it.
+#[derive(Debug, Default)]
+struct Part {
+    entries: Vec<Option<Entry>>,
+    /// Pairs that this epoch's journal row has to hold.
+    queued: u64,
+    /// Pairs that neither a journal row nor the page holds as they are.
+    unwritten: u64,
+    /// Whether the ledger's page is another one.
+    is_dirty: bool,
+}
+
+/// What a change is the first of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// The workload has had none since its pages were written.
+    pub is_first: bool,
+    /// The pair has to be put on the list of the batch's journal row.
+    pub is_queued: bool,
 }
 
 /// The pairs of one workload.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
-    slots: Vec<Option<Entry>>,
+    parts: Vec<Part>,
     index: HashTable<u32>,
-    /// Pages that differ from the ledger's, a bit each.
-    dirty: Vec<u64>,
     /// The batch from which on journal rows are needed for this workload.
     pub unfolded_since: Option<u64>,
     /// The batch that last took pages over; the ledger may not show them yet.
@@ -30,89 +131,154 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Puts a pair into its slot; `hash` is that of its key.
-    pub fn put(&mut self, stored: StoredPair, hash: u64) {
+    pub fn put(&mut self, stored: StoredPair, hash: u32) {
         let StoredPair { slot, key, pair } = stored;
-        let at = slot as usize;
-        if self.slots.len() <= at {
-            self.slots.resize_with(at + 1, || None);
+        let (number, at) = place(slot);
+        if self.parts.len() <= number {
+            self.parts.reserve_exact(number + 1 - self.parts.len());
+            self.parts.resize_with(number + 1, Part::default);
         }
-        let entry = Entry {
-            key,
-            pair,
-            is_journaled: false,
-            hash,
-        };
-        let Some(place) = self.slots.get_mut(at) else { return };
-        let is_known = place.replace(entry).is_some();
-        if !is_known {
-            let slots = &self.slots;
-            self.index.insert_unique(hash, slot, |&slot| hash_in(slots, slot));
+        let Some(part) = self.parts.get_mut(number) else { return };
+        if number > 0 && part.entries.is_empty() {
+            // A workload that has filled a page before is likely to fill half of this one.
+            part.entries.reserve_exact(StoredPair::A_PAGE as usize / 2);
         }
+        if part.entries.len() <= at {
+            part.entries.resize_with(at + 1, || None);
+        }
+        let Some(place) = part.entries.get_mut(at) else { return };
+        let key = Key::new(key, hash);
+        let is_known = place.replace(Entry { key, pair }).is_some();
+        if is_known {
+            return;
+        }
+        if self.index.len() == self.index.capacity() {
+            self.widen();
+        }
+        let parts = &self.parts;
+        self.index
+            .insert_unique(wide(hash), slot, |&slot| wide(hash_in(parts, slot)));
+    }
+
+    /// Doubles the index, by looking at the pairs in the order in which they lie: else each look would wait for memory.
+    fn widen(&mut self) {
+        let mut slots: Vec<u32> = self.index.iter().copied().collect();
+        slots.sort_unstable();
+        let parts = &self.parts;
+        let hash = |&slot: &u32| wide(hash_in(parts, slot));
+        let mut index = HashTable::with_capacity(self.index.capacity() + 1);
+        for slot in slots {
+            index.insert_unique(hash(&slot), slot, hash);
+        }
+        self.index = index;
     }
 
     /// Adds a pair in a slot of its own; slots that expired pairs left are not used again while the workload is loaded.
-    pub fn add(&mut self, key: PairKey, hash: u64, pair: Pair) -> u32 {
-        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+    pub fn add(&mut self, key: PairKey, hash: u32, pair: Pair) -> u32 {
+        let full = self.parts.len().saturating_sub(1) * StoredPair::A_PAGE as usize;
+        let last = self.parts.last().map_or(0, |part| part.entries.len());
+        let slot = u32::try_from(full + last).unwrap_or(u32::MAX);
         self.put(StoredPair { slot, key, pair }, hash);
         slot
     }
 
     /// Returns the slot of a destination.
-    pub fn slot_of(&self, key: &PairKey, hash: u64) -> Option<u32> {
-        let is_it = |&slot: &u32| self.get(slot).is_some_and(|entry| entry.key == *key);
-        self.index.find(hash, is_it).copied()
+    pub fn slot_of(&self, key: &PairKey, hash: u32) -> Option<u32> {
+        let is_it = |&slot: &u32| {
+            self.entry(slot)
+                .is_some_and(|entry| entry.key.hash() == hash && entry.key.is(key))
+        };
+        self.index.find(wide(hash), is_it).copied()
+    }
+
+    fn entry(&self, slot: u32) -> Option<&Entry> {
+        entry_in(&self.parts, slot)
     }
 
     /// Returns the pair in a slot.
-    pub fn get(&self, slot: u32) -> Option<&Entry> {
-        self.slots.get(slot as usize)?.as_ref()
+    pub fn get(&self, slot: u32) -> Option<&Pair> {
+        self.entry(slot).map(|entry| &entry.pair)
+    }
+
+    /// Returns the destination of the pair in a slot.
+    pub fn key(&self, slot: u32) -> Option<PairKey> {
+        self.entry(slot).map(|entry| PairKey::from(&entry.key))
     }
 
     /// Returns the pair in a slot, to change it; its page has to be written again.
-    pub fn change(&mut self, slot: u32) -> Option<&mut Entry> {
-        let page = slot / StoredPair::A_PAGE;
-        let (word, bit) = ((page / 64) as usize, page % 64);
-        if self.dirty.len() <= word {
-            self.dirty.resize(word + 1, 0);
+    pub fn change(&mut self, slot: u32) -> Option<&mut Pair> {
+        let (number, at) = place(slot);
+        let part = self.parts.get_mut(number)?;
+        part.is_dirty = true;
+        part.unwritten |= 1 << at;
+        part.entries.get_mut(at)?.as_mut().map(|entry| &mut entry.pair)
+    }
+
+    /// Takes a pair for one that a journal row holds as it is.
+    pub fn set_written(&mut self, slot: u32) {
+        let (number, at) = place(slot);
+        if let Some(part) = self.parts.get_mut(number) {
+            part.queued &= !(1 << at);
+            part.unwritten &= !(1 << at);
         }
-        if let Some(bits) = self.dirty.get_mut(word) {
-            *bits |= 1 << bit;
+    }
+
+    /// Notes a change of a pair in a batch; one that is `notable` has to stand in the batch's journal row.
+    pub fn note(&mut self, slot: u32, batch: u64, notable: bool) -> Noted {
+        let is_first = self.unfolded_since.is_none();
+        self.unfolded_since.get_or_insert(batch);
+        let (number, at) = place(slot);
+        let part = self.parts.get_mut(number).filter(|_| notable);
+        let is_queued = part.is_some_and(|part| {
+            let was_queued = part.queued & (1 << at) != 0;
+            part.queued |= 1 << at;
+            !was_queued
+        });
+        Noted { is_first, is_queued }
+    }
+
+    /// Returns the pair in a slot, to be written; `workload` is whose pairs these are.
+    pub fn view(&self, workload: WorkloadId, slot: u32) -> Option<PairView<'_>> {
+        self.entry(slot).map(|entry| entry.view(workload, slot))
+    }
+
+    /// Returns the slots of pairs that changed since a journal row or their page was written.
+    pub fn unwritten(&self) -> Vec<u32> {
+        let mut slots = Vec::new();
+        for (number, part) in (0_u32..).zip(&self.parts) {
+            let mut bits = part.unwritten;
+            while bits != 0 {
+                slots.push(number * StoredPair::A_PAGE + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
         }
-        self.slots.get_mut(slot as usize)?.as_mut()
+        slots
     }
 
     /// Returns the pages that differ from the ledger's, and takes them for written.
-    pub fn take_pages(&mut self, workload: WorkloadId, batch: u64) -> Vec<Page> {
+    pub fn take_pages(&mut self, ledger: &dyn Ledger, workload: WorkloadId, batch: u64) -> Vec<Page> {
         self.unfolded_since = None;
         self.folded = batch;
-        let dirty = std::mem::take(&mut self.dirty);
-        let words = (0_u32..).zip(dirty);
-        let numbers = words.flat_map(|(word, bits)| {
-            let is_set = move |bit: &u32| bits & (1 << bit) != 0;
-            (0..64).filter(is_set).map(move |bit| word * 64 + bit)
-        });
-        numbers.map(|number| self.page(workload, number)).collect()
-    }
-
-    fn page(&self, workload: WorkloadId, number: u32) -> Page {
-        let first = number * StoredPair::A_PAGE;
-        let pairs = (first..first + StoredPair::A_PAGE).filter_map(|slot| {
-            self.get(slot).map(|entry| StoredPair {
-                slot,
-                key: entry.key.clone(),
-                pair: entry.pair.clone(),
+        let numbered = (0_u32..).zip(&mut self.parts);
+        let dirty = numbered.filter(|(_, part)| part.is_dirty);
+        dirty
+            .map(|(number, part)| {
+                (part.is_dirty, part.unwritten) = (false, 0);
+                let slots = (number * StoredPair::A_PAGE..).zip(&part.entries);
+                let mut pairs =
+                    slots.filter_map(|(slot, entry)| entry.as_ref().map(|entry| entry.view(workload, slot)));
+                Page {
+                    workload,
+                    number,
+                    row: ledger.page_row(&mut pairs),
+                }
             })
-        });
-        Page {
-            workload,
-            number,
-            pairs: pairs.collect(),
-        }
+            .collect()
     }
 
     /// Says whether the ledger's pages hold everything.
     pub fn is_clean(&self) -> bool {
-        self.dirty.iter().all(|bits| *bits == 0)
+        self.parts.iter().all(|part| !part.is_dirty)
     }
 
     /// Returns how many pairs are held.
@@ -122,17 +288,69 @@ impl Loaded {
 
     /// Returns how many domains and addresses there are pairs with, attempts left out.
     pub fn destinations(&self) -> u32 {
-        let entries = self.slots.iter().flatten();
+        let entries = self.parts.iter().flat_map(|part| part.entries.iter().flatten());
         let count = entries
-            .filter(|entry| matches!(entry.key, PairKey::Domain(_) | PairKey::Address(_)))
+            .filter(|entry| matches!(entry.key, Key::Domain(..) | Key::Address(..)))
             .count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 }
 
-fn hash_in(slots: &[Option<Entry>], slot: u32) -> u64 {
-    slots
-        .get(slot as usize)
-        .and_then(Option::as_ref)
-        .map_or(0, |entry| entry.hash)
+/// Returns the page of a slot, and the slot's place in it.
+const fn place(slot: u32) -> (usize, usize) {
+    (
+        (slot / StoredPair::A_PAGE) as usize,
+        (slot % StoredPair::A_PAGE) as usize,
+    )
+}
+
+/// Spreads a hash over the 64 bits of which a table looks at both ends.
+const fn wide(hash: u32) -> u64 {
+    (hash as u64) << 32 | hash as u64
+}
+
+fn entry_in(parts: &[Part], slot: u32) -> Option<&Entry> {
+    let (number, at) = place(slot);
+    parts.get(number)?.entries.get(at)?.as_ref()
+}
+
+fn hash_in(parts: &[Part], slot: u32) -> u32 {
+    entry_in(parts, slot).map_or(0, |entry| entry.key.hash())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn a_pair_takes_96_octets_with_its_destination() {
+        assert_eq!((size_of::<Entry>(), size_of::<Option<Entry>>()), (96, 96));
+    }
+
+    #[test]
+    fn what_is_written_is_not_written_again_until_it_changes() {
+        let mut loaded = Loaded::default();
+        let key = |n: u32| PairKey::Domain(format!("{n}.example").into());
+        for n in 0..200 {
+            let slot = loaded.add(key(n), n / 2, Pair::new(Timestamp(0)));
+            assert_eq!((slot, loaded.slot_of(&key(n), n / 2)), (n, Some(n)));
+        }
+        assert!((0..200).all(|n| loaded.slot_of(&key(n), n / 2) == Some(n)));
+        assert_eq!(
+            (loaded.len(), loaded.destinations(), loaded.is_clean()),
+            (200, 200, true)
+        );
+        for slot in [3, 70, 199] {
+            loaded.change(slot).unwrap().count = 7;
+        }
+        let noted = |is_first, is_queued| Noted { is_first, is_queued };
+        assert_eq!(loaded.note(3, 4, false), noted(true, false));
+        assert_eq!(loaded.note(70, 4, true), noted(false, true));
+        assert_eq!(loaded.note(70, 5, true), noted(false, false));
+        assert_eq!(loaded.view(WorkloadId(1), 70).unwrap().pair.count, 7);
+        loaded.set_written(70);
+        assert_eq!(loaded.unwritten(), [3, 199]);
+        assert_eq!(loaded.note(70, 5, true), noted(false, true));
+    }
 }

@@ -4,6 +4,7 @@
 //! epoch's journal row, later in pages. Nothing here judges a contact.
 
 mod changes;
+mod index;
 mod loaded;
 mod pairs;
 mod window;

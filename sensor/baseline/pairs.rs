@@ -1,19 +1,20 @@
-//! Looking pairs up, recording contacts under them, and handing the changes on.
+//! Looking pairs up and recording contacts under them.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::model::{
-    ActiveDays, Address, AlertId, Holder, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Span, Timestamp,
-    WorkloadId,
+    Day, Holder, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Provenance, Span, Timestamp, WorkloadId,
 };
 
-use super::changes::stretch;
+use super::index::Recent;
 use super::loaded::Loaded;
 use super::window;
+
+/// The index by destination gets an entry for each stretch of so many days in which a pair had contacts, so that the
+/// store can tell by an entry's day alone that it is of no use.
+const INDEX_STRETCH_DAYS: i32 = 45;
 
 /// Where a pair stands; valid as long as its workload has contacts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,26 +39,31 @@ pub struct ContactFacts {
     /// The responder's port.
     pub port: u16,
     /// The name that led there and the server that gave it.
-    pub name: Option<(Arc<str>, Address)>,
+    pub name: Option<Arc<Provenance>>,
 }
 
 /// The baseline of one ledger.
 #[derive(Debug)]
 pub struct Baseline {
-    pub(super) window: Span,
-    pub(super) retention: Span,
-    pub(super) hasher: foldhash::fast::RandomState,
+    window: Span,
+    retention: Span,
+    hasher: foldhash::fast::RandomState,
     /// By number, since workloads are numbered in order; those that are not in memory are absent.
-    pub(super) workloads: Vec<Option<Box<Loaded>>>,
+    pub(super) workloads: Vec<Option<Loaded>>,
     /// Workloads with changes that only journal rows hold, by the first of these rows.
     pub(super) unfolded: VecDeque<(u64, WorkloadId)>,
-    pub(super) unfolded_changes: usize,
-    /// Index entries of this batch.
-    pub(super) indexed: Vec<Holder>,
-    /// Index entries of the batches before, which the ledger may not show yet, sorted within each batch.
-    pub(super) uncommitted: VecDeque<(u64, Vec<Holder>)>,
+    /// Journal rows that are needed, and how many changes each holds.
+    pub(super) rows: VecDeque<(u64, usize)>,
+    /// How many changes all of them hold.
+    pub(super) journaled: usize,
+    pub(super) is_folding: bool,
+    /// Entries of the index by destination that the ledger may not show yet.
+    pub(super) recent: Recent,
+    /// The ledger gets all entries up to this batch's.
+    pub(super) indexed_through: u64,
     pub(super) journal: Vec<PairPlace>,
     pub(super) loaded_pairs: usize,
+    pub(super) next_trim: u64,
     pub(super) sequence: u64,
 }
 
@@ -71,11 +77,14 @@ impl Baseline {
             hasher: foldhash::fast::RandomState::default(),
             workloads: Vec::new(),
             unfolded: VecDeque::new(),
-            unfolded_changes: 0,
-            indexed: Vec::new(),
-            uncommitted: VecDeque::new(),
+            rows: VecDeque::new(),
+            journaled: 0,
+            is_folding: false,
+            recent: Recent::default(),
+            indexed_through: 0,
             journal: Vec::new(),
             loaded_pairs: 0,
+            next_trim: 0,
             sequence: 0,
         }
     }
@@ -93,18 +102,20 @@ impl Baseline {
     ) -> Result<(), LedgerError> {
         for (row, changes) in journal {
             self.sequence = row;
-            for change in changes {
-                let PairChange { workload, stored } = change;
-                let hash = self.hasher.hash_one(&stored.key);
+            self.note_row(row, changes.len());
+            for PairChange { workload, stored } in changes {
+                self.recent.add(holder(workload, &stored.key, stored.pair.last().day()));
+                let hash = self.hash(&stored.key);
                 let loaded = self.load(ledger, workload)?;
                 let slot = stored.slot;
                 let before = loaded.len();
                 loaded.put(stored, hash);
                 loaded.change(slot);
+                loaded.set_written(slot);
+                let noted = loaded.note(slot, row, false);
                 let more = loaded.len() - before;
                 self.loaded_pairs += more;
-                self.unfolded_changes += 1;
-                self.note_unfolded(workload);
+                self.note(PairPlace { workload, slot }, noted);
             }
         }
         self.sequence = sequence;
@@ -124,7 +135,12 @@ impl Baseline {
         }
     }
 
-    pub(super) fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Box<Loaded>>> {
+    /// The table of pairs looks at 32 bits; the seed keeps those who choose names from choosing them.
+    fn hash(&self, key: &PairKey) -> u32 {
+        (self.hasher.hash_one(key) >> 32) as u32
+    }
+
+    pub(super) fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Loaded>> {
         let at = workload.0 as usize;
         if self.workloads.len() <= at {
             self.workloads.resize_with(at + 1, || None);
@@ -132,28 +148,28 @@ impl Baseline {
         self.workloads.get_mut(at)
     }
 
+    pub(super) fn get(&self, workload: WorkloadId) -> Option<&Loaded> {
+        self.workloads.get(workload.0 as usize)?.as_ref()
+    }
+
     pub(super) fn get_mut(&mut self, workload: WorkloadId) -> Option<&mut Loaded> {
-        self.workloads.get_mut(workload.0 as usize)?.as_deref_mut()
+        self.workloads.get_mut(workload.0 as usize)?.as_mut()
     }
 
     fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
         let sequence = self.sequence;
-        let is_absent = self.get_mut(workload).is_none();
-        if is_absent {
+        if self.get(workload).is_none() {
             let mut loaded = Loaded::default();
             for stored in ledger.pairs(workload)? {
-                let hash = self.hasher.hash_one(&stored.key);
+                let hash = self.hash(&stored.key);
                 loaded.put(stored, hash);
             }
             self.loaded_pairs += loaded.len();
             if let Some(place) = self.place(workload) {
-                *place = Some(Box::new(loaded));
+                *place = Some(loaded);
             }
         }
-        let loaded = self
-            .workloads
-            .get_mut(workload.0 as usize)
-            .and_then(Option::as_deref_mut);
+        let loaded = self.workloads.get_mut(workload.0 as usize).and_then(Option::as_mut);
         // It was put there above; a workload number beyond memory would have failed before.
         let loaded = loaded.ok_or_else(|| LedgerError::Damaged {
             folder: String::new(),
@@ -176,12 +192,10 @@ impl Baseline {
         at: Timestamp,
     ) -> Result<Option<&Pair>, LedgerError> {
         let retention = self.retention;
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let loaded = self.load(ledger, workload)?;
-        let entry = loaded.slot_of(key, hash).and_then(|slot| loaded.get(slot));
-        Ok(entry
-            .map(|entry| &entry.pair)
-            .filter(|pair| !window::is_forgotten(pair, at, retention)))
+        let pair = loaded.slot_of(key, hash).and_then(|slot| loaded.get(slot));
+        Ok(pair.filter(|pair| !window::is_forgotten(pair, at, retention)))
     }
 
     /// Says whether a contact at `at` is known (rule B2).
@@ -201,7 +215,7 @@ impl Baseline {
         Ok(pair.is_some_and(|pair| window::is_known(pair, at, length)))
     }
 
-    /// Records a contact under a pair (rule B1); returns where the pair stands.
+    /// Records a contact under a pair (rule B1), and that it was new if it was; returns where the pair stands.
     ///
     /// # Errors
     ///
@@ -212,43 +226,37 @@ impl Baseline {
         workload: WorkloadId,
         key: &PairKey,
         contact: &ContactFacts,
+        novelty: Option<Novelty>,
     ) -> Result<PairPlace, LedgerError> {
-        let retention = self.retention;
-        let hash = self.hasher.hash_one(key);
+        let (retention, sequence) = (self.retention, self.sequence);
+        let hash = self.hash(key);
         let loaded = self.load(ledger, workload)?;
-        let mut indexed = None;
-        let slot = match loaded.slot_of(key, hash) {
-            Some(slot) => {
-                let Some(entry) = loaded.change(slot) else {
-                    return Ok(PairPlace { workload, slot });
-                };
-                let mut is_notable = false;
-                if window::is_forgotten(&entry.pair, contact.first, retention) {
-                    entry.pair = blank(contact.first);
-                    is_notable = true;
-                } else {
-                    indexed = Some(entry.pair.last.day());
-                }
-                is_notable |= add(&mut entry.pair, contact);
-                if is_notable {
-                    self.journal(workload, slot);
-                } else {
-                    self.note_unfolded(workload);
-                }
-                slot
-            }
-            None => {
-                let mut pair = blank(contact.first);
-                add(&mut pair, contact);
-                let slot = loaded.add(key.clone(), hash, pair);
-                loaded.change(slot);
-                self.loaded_pairs += 1;
-                self.journal(workload, slot);
-                slot
-            }
+        let (slot, is_new) = match loaded.slot_of(key, hash) {
+            Some(slot) => (slot, false),
+            None => (loaded.add(key.clone(), hash, Pair::new(contact.first)), true),
         };
-        self.index(workload, key, indexed, contact.last.day());
-        Ok(PairPlace { workload, slot })
+        let Some(pair) = loaded.change(slot) else {
+            return Ok(PairPlace { workload, slot });
+        };
+        let is_forgotten = window::is_forgotten(pair, contact.first, retention);
+        if is_forgotten {
+            *pair = Pair::new(contact.first);
+        }
+        let is_fresh = is_new || is_forgotten;
+        let indexed = (!is_fresh).then(|| pair.last().day());
+        let is_notable = add(pair, contact) || is_fresh || novelty.is_some();
+        if let Some(novelty) = novelty {
+            pair.set_novelty(novelty);
+        }
+        let noted = loaded.note(slot, sequence, is_notable);
+        let place = PairPlace { workload, slot };
+        self.loaded_pairs += usize::from(is_new);
+        self.note(place, noted);
+        let day = contact.last.day();
+        if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
+            self.recent.add(holder(workload, key, day));
+        }
+        Ok(place)
     }
 
     /// Adds what a recorded contact carried since (rule B1: it lasts as long as its flow).
@@ -264,29 +272,22 @@ impl Baseline {
         octets_out: u64,
         octets_in: u64,
     ) -> Result<(), LedgerError> {
+        let sequence = self.sequence;
         let loaded = self.load(ledger, place.workload)?;
-        let Some(entry) = loaded.change(place.slot) else {
+        let Some(pair) = loaded.change(place.slot) else {
             return Ok(());
         };
-        let pair = &mut entry.pair;
-        let before = pair.last.day();
-        let hash = (stretch(before) < stretch(last.day())).then(|| entry.key.index_hash());
-        pair.last = pair.last.max(last);
+        let before = pair.last().day();
+        let is_new_day = pair.extend(last);
         pair.octets_out = pair.octets_out.saturating_add(octets_out);
         pair.octets_in = pair.octets_in.saturating_add(octets_in);
-        let is_new_day = pair.days.insert(last.day());
-        if let Some(destination) = hash {
-            self.indexed.push(Holder {
-                destination,
-                workload: place.workload,
-                day: last.day().0,
-            });
+        let noted = loaded.note(place.slot, sequence, is_new_day);
+        if stretch(before) < stretch(last.day())
+            && let Some(key) = loaded.key(place.slot)
+        {
+            self.recent.add(holder(place.workload, &key, last.day()));
         }
-        if is_new_day {
-            self.journal(place.workload, place.slot);
-        } else {
-            self.note_unfolded(place.workload);
-        }
+        self.note(place, noted);
         Ok(())
     }
 
@@ -301,30 +302,9 @@ impl Baseline {
         workload: WorkloadId,
         key: &PairKey,
     ) -> Result<Option<PairPlace>, LedgerError> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let slot = self.load(ledger, workload)?.slot_of(key, hash);
         Ok(slot.map(|slot| PairPlace { workload, slot }))
-    }
-
-    /// Notes what became of a pair's novelty.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn note_novelty(
-        &mut self,
-        ledger: &dyn Ledger,
-        place: PairPlace,
-        novelty: Novelty,
-        alert: AlertId,
-    ) -> Result<(), LedgerError> {
-        let loaded = self.load(ledger, place.workload)?;
-        if let Some(entry) = loaded.change(place.slot) {
-            entry.pair.novelty = novelty;
-            entry.pair.alert = Some(alert);
-            self.journal(place.workload, place.slot);
-        }
-        Ok(())
     }
 
     /// Returns who may have a pair with a destination, in order; the pairs themselves decide.
@@ -332,26 +312,10 @@ impl Baseline {
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn holders(&self, ledger: &dyn Ledger, key: &PairKey) -> Result<Vec<WorkloadId>, LedgerError> {
+    pub fn holders(&mut self, ledger: &dyn Ledger, key: &PairKey) -> Result<Vec<WorkloadId>, LedgerError> {
         let hash = key.index_hash();
         let mut holders = ledger.holders(hash)?;
-        let of_batch = |batch: &[Holder]| {
-            let start = batch.partition_point(|holder| holder.destination < hash);
-            let found = batch.get(start..).unwrap_or_default().iter();
-            found
-                .take_while(|holder| holder.destination == hash)
-                .map(|holder| holder.workload)
-                .collect::<Vec<_>>()
-        };
-        for (_, batch) in &self.uncommitted {
-            holders.extend(of_batch(batch));
-        }
-        holders.extend(
-            self.indexed
-                .iter()
-                .filter(|holder| holder.destination == hash)
-                .map(|holder| holder.workload),
-        );
+        holders.extend(self.recent.of(hash));
         holders.sort_unstable();
         holders.dedup();
         Ok(holders)
@@ -367,41 +331,29 @@ impl Baseline {
     }
 }
 
-fn blank(first: Timestamp) -> Pair {
-    Pair {
-        first,
-        last: first,
-        count: 0,
-        octets_out: 0,
-        octets_in: 0,
-        days: ActiveDays::one(first.day()),
-        ports: SmallVec::new(),
-        names: SmallVec::new(),
-        novelty: Novelty::None,
-        alert: None,
+const fn stretch(day: Day) -> i32 {
+    day.0.div_euclid(INDEX_STRETCH_DAYS)
+}
+
+fn holder(workload: WorkloadId, key: &PairKey, day: Day) -> Holder {
+    Holder {
+        destination: key.index_hash(),
+        workload,
+        day: day.0,
     }
 }
 
 /// Adds a contact; says whether that changed what a restart must not lose: days, ports and names, and the first contact.
 fn add(pair: &mut Pair, contact: &ContactFacts) -> bool {
-    let mut is_notable = pair.count == 0 || contact.first < pair.first;
-    pair.first = pair.first.min(contact.first);
-    pair.last = pair.last.max(contact.last);
+    let mut is_notable = pair.begin(contact.first);
     pair.count = pair.count.saturating_add(1);
     pair.octets_out = pair.octets_out.saturating_add(contact.octets_out);
     pair.octets_in = pair.octets_in.saturating_add(contact.octets_in);
-    is_notable |= pair.days.insert(contact.first.day());
-    is_notable |= pair.days.insert(contact.last.day());
-    if !pair.ports.contains(&contact.port) && pair.ports.len() < Pair::PORTS {
-        pair.ports.push(contact.port);
-        is_notable = true;
-    }
-    if let Some(name) = &contact.name
-        && !pair.names.contains(name)
-        && pair.names.len() < Pair::NAMES
-    {
-        pair.names.push(name.clone());
-        is_notable = true;
+    is_notable |= pair.extend(contact.last);
+    is_notable |= pair.add_day(contact.first.day());
+    is_notable |= pair.add_port(contact.port);
+    if let Some(name) = &contact.name {
+        is_notable |= pair.add_name(name);
     }
     is_notable
 }

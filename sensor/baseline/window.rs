@@ -8,14 +8,14 @@ use crate::model::{Day, Pair, Span, Timestamp};
 /// last, a day bit tells. Only days that lie in the window from their first instant on are taken for that.
 #[must_use]
 pub fn is_known(pair: &Pair, at: Timestamp, window: Span) -> bool {
-    if pair.last <= at {
-        return at.since(pair.last) <= window;
+    if pair.last() <= at {
+        return at.since(pair.last()) <= window;
     }
-    if pair.first > at {
+    if pair.first() > at {
         return false;
     }
     let opens = at.minus(window);
-    if pair.first >= opens {
+    if pair.first() >= opens {
         return true;
     }
     let first_day = if opens.day().start() == opens {
@@ -23,19 +23,19 @@ pub fn is_known(pair: &Pair, at: Timestamp, window: Span) -> bool {
     } else {
         Day(opens.day().0.saturating_add(1))
     };
-    pair.days.any_between(first_day, at.day())
+    pair.days().any_between(first_day, at.day())
 }
 
 /// Says whether a pair is read as absent at `at`: it had no contact for the whole `retention` (rule B5).
 #[must_use]
 pub fn is_forgotten(pair: &Pair, at: Timestamp, retention: Span) -> bool {
-    at.since(pair.last) > retention
+    at.since(pair.last()) > retention
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ActiveDays, Novelty};
+    use crate::model::ActiveDays;
 
     const WINDOW: Span = Span::days(90);
 
@@ -44,18 +44,8 @@ mod tests {
         for day in days {
             active.insert(Day(*day));
         }
-        Pair {
-            first: Timestamp(first),
-            last: Timestamp(last),
-            count: 1,
-            octets_out: 0,
-            octets_in: 0,
-            days: active,
-            ports: smallvec::SmallVec::new(),
-            names: smallvec::SmallVec::new(),
-            novelty: Novelty::None,
-            alert: None,
-        }
+        assert_eq!(active.newest, Timestamp(last).day());
+        Pair::restored(Timestamp(first), Timestamp(last), active.bits)
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
+use crate::alerting::alert_id;
 use crate::model::{
-    Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertId, AlertKind, AlertRecord, AlertState,
-    AlertWorkload, FlowStart, Ledger, Novelty, Observation, Outcome, Pair, PairKey, Reach, Severity, WorkloadKey,
+    Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertKind, AlertRecord, AlertState, AlertWorkload,
+    Fate, FlowStart, Ledger, Novelty, Observation, Outcome, Pair, PairKey, Reach, Severity, WorkloadKey,
     WorkloadRecord,
 };
 use crate::settings::Settings;
@@ -74,16 +75,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
 /// Returns novelties that raised nothing, by time: they are flags on their pairs (rules B4, A5).
 fn unraised(store: &Store) -> Result<Vec<(Alert, AlertState)>, Error> {
     let mut found = Vec::new();
+    let pairs = store.all_pairs()?;
     for (id, workload) in store.opening()?.workloads {
-        for stored in store.all_pairs(id)? {
-            let state = match stored.pair.novelty {
-                Novelty::Learned => AlertState::Learned,
-                Novelty::Burst => AlertState::Burst,
-                Novelty::Suppressed => AlertState::Suppressed,
-                Novelty::None | Novelty::Raised => continue,
+        for stored in pairs.of(id)? {
+            let Some(novelty) = stored.pair.novelty() else { continue };
+            let state = match novelty.fate {
+                Fate::Learned => AlertState::Learned,
+                Fate::Burst => AlertState::Burst,
+                Fate::Suppressed => AlertState::Suppressed,
+                Fate::Raised => continue,
             };
-            let Some(alert) = stored.pair.alert else { continue };
-            found.push((of_pair(alert, &workload, &stored.key, &stored.pair), state));
+            found.push((of_pair(novelty, &workload, &stored.key, &stored.pair), state));
         }
     }
     found.sort_by_key(|(alert, _)| (alert.ts, alert.id));
@@ -91,7 +93,7 @@ fn unraised(store: &Store) -> Result<Vec<(Alert, AlertState)>, Error> {
 }
 
 /// Returns a flag on a pair in the form of an alert; what a pair does not keep is absent.
-fn of_pair(id: AlertId, workload: &WorkloadRecord, key: &PairKey, pair: &Pair) -> Alert {
+fn of_pair(novelty: Novelty, workload: &WorkloadRecord, key: &PairKey, pair: &Pair) -> Alert {
     let (kind, domain, tenant, ip) = match key {
         PairKey::Domain(domain) | PairKey::AttemptedDomain(domain) => {
             (AlertKind::NewExternalDomain, Some(domain.clone()), None, None)
@@ -109,19 +111,19 @@ fn of_pair(id: AlertId, workload: &WorkloadRecord, key: &PairKey, pair: &Pair) -
     let destination = AlertDestination {
         domain,
         tenant,
-        name: pair.names.first().map(|(name, _)| name.clone()),
+        name: pair.names().next().map(|first| first.name.clone()),
         ip,
-        port: pair.ports.first().copied(),
+        port: pair.ports().next(),
         transport: None,
     };
     Alert {
-        id,
+        id: alert_id(kind, &workload.key, &key.text(), novelty.at),
         revision: 1,
         kind,
         title: kind.title().to_owned(),
         event: AlertEvent::Raised,
-        ts: pair.first,
-        at: pair.first,
+        ts: pair.first(),
+        at: pair.first(),
         severity: Severity::Info,
         confidence: 0,
         novelty: Reach::Workload,
@@ -155,8 +157,8 @@ fn of_pair(id: AlertId, workload: &WorkloadRecord, key: &PairKey, pair: &Pair) -
         },
         baseline: AlertBaseline {
             window_days: 0,
-            first_contact: Some(pair.first),
-            last_contact: Some(pair.last),
+            first_contact: Some(pair.first()),
+            last_contact: Some(pair.last()),
             workload_since: Some(workload.since),
             destinations: 0,
         },

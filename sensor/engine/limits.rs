@@ -29,7 +29,7 @@ mod octets {
     pub const EVIDENCE: u64 = 192;
     pub const OPEN: u64 = 128;
     pub const LISTENING: u64 = 64;
-    pub const PAIR: u64 = 320;
+    pub const PAIR: u64 = 112;
 }
 
 impl Limits {
@@ -43,12 +43,12 @@ impl Limits {
         };
         Self {
             candidates: share(25, octets::FLOW, PARTITIONS),
-            others: share(10, octets::FLOW, PARTITIONS),
+            others: share(8, octets::FLOW, PARTITIONS),
             queries: share(3, octets::QUERY, PARTITIONS),
             names: share(35, octets::EVIDENCE, 1),
             open: share(10, octets::OPEN, 1),
             listening: share(2, octets::LISTENING, 1),
-            pairs: share(15, octets::PAIR, 1),
+            pairs: share(17, octets::PAIR, 1),
         }
     }
 }

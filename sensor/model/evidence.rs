@@ -55,6 +55,12 @@ impl Provenance {
         }
     }
 
+    /// Says whether both are the same name from the same server, whatever the chain.
+    #[must_use]
+    pub fn names_alike(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || (self.server == other.server && self.name == other.name)
+    }
+
     /// Returns what the name stands for, as `work_out` said when it was asked first.
     pub fn destination(&self, work_out: impl FnOnce(&str) -> Destination) -> &Destination {
         self.destination.get_or_init(|| work_out(&self.name))

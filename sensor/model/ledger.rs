@@ -8,7 +8,7 @@ use super::address::{Address, Endpoint, Transport};
 use super::alert::{Alert, AlertId, AlertRecord};
 use super::evidence::SavedNames;
 use super::flow::{FlowEnd, FlowStart, Outcome};
-use super::pair::{Pair, PairKey};
+use super::pair::{Pair, PairKey, PairKeyView};
 use super::time::{Arrival, Timestamp};
 use super::workload::{WorkloadId, WorkloadRecord};
 
@@ -75,6 +75,17 @@ pub struct StoredPair {
 impl StoredPair {
     /// How many slots one page holds.
     pub const A_PAGE: u32 = 64;
+
+    /// Returns the pair as one of a workload, to be written.
+    #[must_use]
+    pub fn view(&self, workload: WorkloadId) -> PairView<'_> {
+        PairView {
+            workload,
+            slot: self.slot,
+            key: self.key.view(),
+            pair: &self.pair,
+        }
+    }
 }
 
 /// A pair that an epoch changed, whole, so that applying it twice changes nothing.
@@ -86,6 +97,19 @@ pub struct PairChange {
     pub stored: StoredPair,
 }
 
+/// A pair where it stands, borrowed from who holds it, to be written in the ledger's form.
+#[derive(Debug, Clone, Copy)]
+pub struct PairView<'a> {
+    /// Whose pair.
+    pub workload: WorkloadId,
+    /// The pair's place among its workload's pairs.
+    pub slot: u32,
+    /// The destination.
+    pub key: PairKeyView<'a>,
+    /// What is remembered.
+    pub pair: &'a Pair,
+}
+
 /// One page of a workload's pairs, as it replaces the one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
@@ -93,8 +117,8 @@ pub struct Page {
     pub workload: WorkloadId,
     /// Which one, from 0.
     pub number: u32,
-    /// Its pairs by slot; free slots are left out.
-    pub pairs: Vec<StoredPair>,
+    /// Its pairs by slot as [`Ledger::page_row`] wrote them; free slots are left out.
+    pub row: Vec<u8>,
 }
 
 /// An entry of the index by destination: this workload has a pair with it, seen on that day.
@@ -202,13 +226,13 @@ pub struct Batch {
     pub at: Timestamp,
     /// How soon it must be on disk.
     pub durability: Durability,
-    /// Pairs that changed; they become one journal row.
-    pub pairs: Vec<PairChange>,
+    /// Pairs that changed, as [`Ledger::journal_row`] wrote them; empty if there are none.
+    pub journal: Vec<u8>,
     /// Pages that take over what journal rows held.
     pub pages: Vec<Page>,
     /// Journal rows up to this batch are in pages now.
     pub folded_through: Option<u64>,
-    /// New entries of the index by destination.
+    /// Entries of the index by destination, in order. Until they are handed over, journal rows have what they say.
     pub holders: Vec<Holder>,
     /// Workloads that are new or changed.
     pub workloads: Vec<(WorkloadId, WorkloadRecord)>,
@@ -222,6 +246,9 @@ pub struct Batch {
     pub pending: Vec<PendingContact>,
     /// Contacts that wait no longer.
     pub judged: Vec<Arrival>,
+    /// What earlier batches than this one said of contacts that wait is of no more use; given where `pending` or `judged`
+    /// say something.
+    pub waits_from: Option<u64>,
     /// Alerts that are open from this epoch on.
     pub opened: Vec<OpenAlert>,
     /// Alerts that are no longer open.
@@ -238,7 +265,7 @@ impl Batch {
             sequence,
             at,
             durability: Durability::Grouped,
-            pairs: Vec::new(),
+            journal: Vec::new(),
             pages: Vec::new(),
             folded_through: None,
             holders: Vec::new(),
@@ -251,6 +278,7 @@ impl Batch {
             deliver: Vec::new(),
             pending: Vec::new(),
             judged: Vec::new(),
+            waits_from: None,
             opened: Vec::new(),
             closed: Vec::new(),
             state: None,
@@ -309,6 +337,12 @@ pub trait Ledger: Send {
     ///
     /// When the ledger cannot be read.
     fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError>;
+
+    /// Returns pairs in the ledger's form as one journal row, so that none has to be copied for it.
+    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8>;
+
+    /// Returns pairs of one page, by slot, in the ledger's form.
+    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8>;
 
     /// Returns who may have a pair with a destination, in order and once each; the pair itself decides.
     ///

@@ -18,15 +18,15 @@ fn aged(store: &Store) {
     let mut runner = TestRunner::deterministic();
     let mut pair = |slot, day: i64| {
         let mut stored = samples::stored(Just(slot)).new_tree(&mut runner).unwrap().current();
-        stored.pair.last = Timestamp(0).plus(Span::days(day));
+        let last = Timestamp(0).plus(Span::days(day));
+        stored.pair = Pair::restored(last, last, 1);
         stored
     };
     let mut batch = Batch::empty(1, Timestamp(0));
     batch.pages = [(0, [0, 1], [0, 100]), (1, [64, 65], [0, 0])]
-        .map(|(number, slots, days)| Page {
-            workload: WorkloadId(1),
-            number,
-            pairs: slots.into_iter().zip(days).map(|(slot, day)| pair(slot, day)).collect(),
+        .map(|(number, slots, days)| {
+            let pairs: Vec<StoredPair> = slots.into_iter().zip(days).map(|(slot, day)| pair(slot, day)).collect();
+            samples::page_with(WorkloadId(1), number, &pairs)
         })
         .into();
     let holder = |workload, day| Holder {
@@ -101,12 +101,8 @@ fn rule_b5_an_old_capture_is_safe_from_its_first_batch() {
     let mut runner = TestRunner::deterministic();
     let mut batch = Batch::empty(recent + 1, Timestamp(0));
     let mut stored = samples::stored(Just(5)).new_tree(&mut runner).unwrap().current();
-    stored.pair.last = Timestamp(0);
-    batch.pages = vec![Page {
-        workload: WorkloadId(1),
-        number: 0,
-        pairs: vec![stored],
-    }];
+    stored.pair = Pair::new(Timestamp(0));
+    batch.pages = vec![samples::page_with(WorkloadId(1), 0, &[stored])];
     store.commit(&batch).unwrap();
     store.rows.compact(Table::Pages);
     assert_eq!(slots(&store), [5]);

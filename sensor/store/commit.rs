@@ -6,11 +6,10 @@ use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Batch, Day, Holder, LedgerError, NameRecord, Page, SECOND, Timestamp};
+use crate::model::{Batch, Day, Holder, LedgerError, NameRecord, SECOND, Timestamp, WorkloadId};
 
 use super::Store;
 use super::expiry::{self, RecentEpochs};
-use super::holders::{self, RecentHolders};
 use super::rows::Rows;
 use super::table::Table;
 use super::v1::{self, Committed};
@@ -27,12 +26,16 @@ const RENEWED: usize = 64;
 /// How far the present moves before names of no use are deleted once more; each time leaves a mark in the table.
 const NAMES_STEP: i64 = 3600 * SECOND;
 
+/// How many rows of contacts that wait may be of no use before they are deleted together.
+const PENDING_STEP: u64 = 64;
+
 /// Where the ledger stands, as the next commit must know it.
 #[derive(Debug)]
 pub struct Writer {
     committed: Committed,
     recent: RecentEpochs,
     names_trimmed: Timestamp,
+    pending_trimmed: u64,
 }
 
 impl Writer {
@@ -54,6 +57,7 @@ impl Writer {
             }),
             recent,
             names_trimmed: Timestamp::MIN,
+            pending_trimmed: 0,
         })
     }
 
@@ -99,7 +103,6 @@ impl Store {
         let mut changes = Changes {
             rows: &self.rows,
             batch: WriteBatch::with_capacity_bytes(expected_octets(batch)),
-            row: Vec::new(),
         };
         changes.put(Table::Meta, COMMITTED, v1::encode_committed(committed))?;
         changes.put(Table::Meta, &v1::recent_key(place), v1::encode_time(batch.at))?;
@@ -115,26 +118,27 @@ impl Store {
                 &v1::last_use_key(present),
             )?;
         }
+        let waits_from = batch.waits_from.unwrap_or(0).min(batch.sequence);
+        let trims_pending = waits_from.saturating_sub(writer.pending_trimmed) >= PENDING_STEP;
+        if trims_pending {
+            let (from, to) = (writer.pending_trimmed, waits_from);
+            changes.delete_range(Table::Pending, &v1::sequence_key(from), &v1::sequence_key(to))?;
+        }
         self.renew(&mut changes, batch)?;
-        let folds = self.index(&mut changes, batch)?;
+        changes.index(&batch.holders)?;
         self.rows.write(changes.batch, batch.durability)?;
 
         writer.committed = committed;
         writer.recent.put(place, batch.at);
+        if trims_pending {
+            writer.pending_trimmed = waits_from;
+        }
         writer.names_trimmed = if trims_names {
             present
         } else {
             present.min(writer.names_trimmed)
         };
         self.expiry.set_present(present);
-        if folds || !batch.holders.is_empty() {
-            let mut recent = self.recent_holders.write().unwrap_or_else(PoisonError::into_inner);
-            if folds {
-                recent.clear();
-            } else {
-                recent.add(batch.holders.iter().copied());
-            }
-        }
         self.outbox_end.store(committed.outbox_end, Ordering::Release);
         Ok(())
     }
@@ -146,20 +150,6 @@ impl Store {
     /// `Failed` when the disk fails.
     pub fn sync(&self) -> Result<(), LedgerError> {
         self.rows.sync()
-    }
-
-    /// Writes the entries of the index: as one row, or everything recent into the buckets. Returns which.
-    fn index(&self, changes: &mut Changes<'_>, batch: &Batch) -> Result<bool, LedgerError> {
-        let recent = self.recent_holders.read().unwrap_or_else(PoisonError::into_inner);
-        if recent.len() + batch.holders.len() < holders::FOLD {
-            if !batch.holders.is_empty() {
-                let row = v1::encode_holders(&batch.holders);
-                changes.put(Table::RecentHolders, &v1::sequence_key(batch.sequence), row)?;
-            }
-            return Ok(false);
-        }
-        changes.fold(&recent, batch)?;
-        Ok(true)
     }
 
     /// Writes anew what compactions found to be expired in part. The batch's own pages are newer than what they saw.
@@ -175,13 +165,8 @@ impl Store {
             if is_newer {
                 continue;
             }
-            if let Some(pairs) = self.rows.read(Table::Pages, &key, v1::decode_page)? {
-                let page = Page {
-                    workload,
-                    number,
-                    pairs,
-                };
-                changes.page(&page, self.expiry.pair_cutoff())?;
+            if let Some(row) = self.rows.get(Table::Pages, &key)? {
+                changes.page(workload, number, &row, self.expiry.pair_cutoff())?;
             }
         }
         for key in self.expiry.take_buckets(RENEWED) {
@@ -196,15 +181,13 @@ impl Store {
 struct Changes<'a> {
     rows: &'a Rows,
     batch: WriteBatch,
-    /// Where long rows are written before they are copied into the batch.
-    row: Vec<u8>,
 }
 
 /// Returns about how many octets a batch takes, so that they are not moved again and again while it grows.
 fn expected_octets(batch: &Batch) -> usize {
-    let paged: usize = batch.pages.iter().map(|page| page.pairs.len()).sum();
+    let paged: usize = batch.pages.iter().map(|page| page.row.len() + 32).sum();
     let holders = batch.holders.len() * size_of::<Holder>();
-    1024 + (paged + batch.pairs.len()) * v1::USUAL_PAIR + holders
+    1024 + paged + batch.journal.len() + holders
 }
 
 impl Changes<'_> {
@@ -238,13 +221,13 @@ impl Changes<'_> {
             let row = v1::encode_workload(record);
             self.put(Table::Workloads, &v1::workload_key(*workload), row)?;
         }
-        if !batch.pairs.is_empty() {
-            v1::encode_journal(&mut self.row, &batch.pairs);
+        if !batch.journal.is_empty() {
             let journal = self.rows.family(Table::Journal)?;
-            self.batch.put_cf(journal, v1::sequence_key(batch.sequence), &self.row);
+            self.batch
+                .put_cf(journal, v1::sequence_key(batch.sequence), &batch.journal);
         }
         for page in &batch.pages {
-            self.page(page, cutoff)?;
+            self.page(page.workload, page.number, &page.row, cutoff)?;
         }
         if let Some(through) = batch.folded_through
             && through > folded
@@ -255,12 +238,23 @@ impl Changes<'_> {
         Ok(())
     }
 
-    fn page(&mut self, page: &Page, cutoff: Timestamp) -> Result<(), LedgerError> {
-        let key = v1::page_key(page.workload, page.number);
+    /// Writes a page; pairs whose last contact was before `cutoff` are left out.
+    fn page(&mut self, workload: WorkloadId, number: u32, row: &[u8], cutoff: Timestamp) -> Result<(), LedgerError> {
+        let key = v1::page_key(workload, number);
         let pages = self.rows.family(Table::Pages)?;
-        match v1::encode_page(&mut self.row, page, cutoff) {
-            Some(()) => self.batch.put_cf(pages, key, &self.row),
-            None => self.batch.delete_cf(pages, key),
+        let damaged = || self.rows.damaged(Table::Pages);
+        let span = v1::page_span(row).ok_or_else(damaged)?;
+        if span.least >= cutoff {
+            self.batch.put_cf(pages, key, row);
+            return Ok(());
+        }
+        let mut pairs = v1::decode_page(row).ok_or_else(damaged)?;
+        pairs.retain(|stored| stored.pair.last() >= cutoff);
+        if pairs.is_empty() {
+            self.batch.delete_cf(pages, key);
+        } else {
+            let row = v1::encode_page(&mut pairs.iter().map(|stored| stored.view(workload)));
+            self.batch.put_cf(pages, key, row);
         }
         Ok(())
     }
@@ -283,11 +277,9 @@ impl Changes<'_> {
     }
 
     fn contacts(&mut self, batch: &Batch) -> Result<(), LedgerError> {
-        for arrival in &batch.judged {
-            self.delete(Table::Pending, &v1::sequence_key(arrival.0))?;
-        }
-        for contact in &batch.pending {
-            self.put_json(Table::Pending, &v1::sequence_key(contact.arrival.0), contact)?;
+        if !batch.judged.is_empty() || !batch.pending.is_empty() || batch.waits_from.is_some() {
+            let row = v1::encode_pending(batch.waits_from.unwrap_or(0), &batch.judged, &batch.pending);
+            self.put(Table::Pending, &v1::sequence_key(batch.sequence), row)?;
         }
         match &batch.state {
             Some(state) => self.put_json(Table::State, STATE, state),
@@ -310,16 +302,14 @@ impl Changes<'_> {
         Ok(())
     }
 
-    /// Merges the recent entries and the batch's into the buckets and deletes their rows.
-    fn fold(&mut self, recent: &RecentHolders, batch: &Batch) -> Result<(), LedgerError> {
-        let entries = recent.all_with(&batch.holders);
-        for bucket in entries.chunk_by(|a, b| v1::bucket(a.destination) == v1::bucket(b.destination)) {
+    /// Merges entries of the index, which lie in order, into their buckets.
+    fn index(&mut self, holders: &[Holder]) -> Result<(), LedgerError> {
+        for bucket in holders.chunk_by(|a, b| v1::bucket(a.destination) == v1::bucket(b.destination)) {
             if let Some(first) = bucket.first() {
                 let key = v1::bucket(first.destination);
                 self.merge(Table::Holders, &key, v1::encode_holders(bucket))?;
             }
         }
-        let rows = (v1::sequence_key(0), v1::sequence_key(batch.sequence));
-        self.delete_range(Table::RecentHolders, &rows.0, &rows.1)
+        Ok(())
     }
 }

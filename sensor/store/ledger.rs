@@ -1,13 +1,14 @@
 //! What the judge reads.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
-    Address, AlertId, AlertRecord, Ledger, LedgerError, NameRecord, Opening, PairChange, Provenance, SavedNames,
-    Segment, StoredPair, Timestamp, WorkloadId,
+    Address, AlertId, AlertRecord, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView, PendingContact,
+    Provenance, SavedNames, Segment, StoredPair, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -27,7 +28,7 @@ impl Ledger for Store {
                 Some((v1::from_workload_key(key)?, v1::decode_workload(row)?))
             })?,
             journal: self.journal()?,
-            pending: self.rows.read_all(Table::Pending, .., |_, row| v1::decode_json(row))?,
+            pending: self.pending()?,
             open: self.rows.read_all(Table::Open, .., |_, row| v1::decode_json(row))?,
             state: state.unwrap_or_default(),
         })
@@ -77,11 +78,16 @@ impl Ledger for Store {
         Ok(pairs)
     }
 
+    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        v1::encode_journal(pairs)
+    }
+
+    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        v1::encode_page(pairs)
+    }
+
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {
-        // The recent ones first: a fold in between moves them to where they are looked for next.
-        let recent = self.recent_holders.read().unwrap_or_else(PoisonError::into_inner);
-        let mut workloads: Vec<WorkloadId> = recent.of(destination).map(|holder| holder.workload).collect();
-        drop(recent);
+        let mut workloads = Vec::new();
         if let Some(row) = self.rows.get(Table::Holders, &v1::bucket(destination))? {
             let found = v1::decode_holders(&row).filter(|holder| holder.destination == destination);
             workloads.extend(found.map(|holder| holder.workload));
@@ -97,6 +103,22 @@ impl Ledger for Store {
 }
 
 impl Store {
+    /// Returns the contacts that wait, by arrival.
+    fn pending(&self) -> Result<Vec<PendingContact>, LedgerError> {
+        let rows = self.rows.read_all(Table::Pending, .., |key, row| {
+            Some((v1::from_sequence_key(key)?, v1::decode_pending(row)?))
+        })?;
+        let from = rows.iter().map(|(_, row)| row.from).max();
+        let mut waiting = BTreeMap::new();
+        for (_, row) in rows.into_iter().filter(|(batch, _)| Some(*batch) >= from) {
+            for arrival in row.judged {
+                waiting.remove(&arrival);
+            }
+            waiting.extend(row.pending.into_iter().map(|contact| (contact.arrival, contact)));
+        }
+        Ok(waiting.into_values().collect())
+    }
+
     /// Returns the journal rows that are not in pages, oldest first.
     pub(super) fn journal(&self) -> Result<Vec<(u64, Vec<PairChange>)>, LedgerError> {
         let committed = self.rows.read(Table::Meta, COMMITTED, v1::decode_committed)?;
@@ -122,6 +144,14 @@ impl Ledger for Arc<Store> {
 
     fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
         Store::pairs(self, workload)
+    }
+
+    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        Store::journal_row(self, pairs)
+    }
+
+    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        Store::page_row(self, pairs)
     }
 
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {

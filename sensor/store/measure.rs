@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::*;
 
-use super::{Store, v1};
+use super::{Store, samples, v1};
 
 const WORKLOADS: u32 = 2000;
 const PAIRS: u32 = 1_280_000;
@@ -30,18 +30,15 @@ fn change(n: u32) -> PairChange {
         0 => PairKey::Domain(format!("example{}.com", slot * 31 % 50_000).into()),
         _ => PairKey::Address(Address::v4((0x2d00_0000 + slot * 7919).to_be_bytes())),
     };
-    let pair = Pair {
-        first: at,
-        last: at,
-        count: 1,
-        octets_out: 517,
-        octets_in: 14_000,
-        days: ActiveDays::one(at.day()),
-        ports: [443].into_iter().collect(),
-        names: [(name, Address::v4([10, 0, 0, 2]))].into_iter().collect(),
-        novelty: Novelty::Learned,
-        alert: Some(AlertId([n as u8; 16])),
-    };
+    let mut pair = Pair::new(at);
+    (pair.count, pair.octets_out, pair.octets_in) = (1, 517, 14_000);
+    pair.add_port(443);
+    let server = Address::v4([10, 0, 0, 2]);
+    pair.add_name(&Arc::new(Provenance::new(name, server, Box::default())));
+    pair.set_novelty(Novelty {
+        at,
+        fate: Fate::Learned,
+    });
     PairChange {
         workload: WorkloadId(n % WORKLOADS * 7919 % WORKLOADS),
         stored: StoredPair { slot, key, pair },
@@ -60,10 +57,7 @@ fn report(what: &str, from: f64, pairs: u32) {
 fn encoding_and_decoding() {
     let changes: Vec<PairChange> = (0..64_000).map(change).collect();
     let from = cpu();
-    let mut rows = vec![Vec::new(); 64_000 / A_BATCH];
-    for (row, changes) in rows.iter_mut().zip(changes.chunks(A_BATCH)) {
-        v1::encode_journal(row, changes);
-    }
+    let rows: Vec<Vec<u8>> = changes.chunks(A_BATCH).map(samples::journal_row).collect();
     report("encoding", from, 64_000);
     println!("{} octets a pair", rows.iter().map(Vec::len).sum::<usize>() / 64_000);
     let from = cpu();
@@ -87,7 +81,7 @@ fn a_million_pairs() {
                 .map(|changed| {
                     sequence += 1;
                     Batch {
-                        pairs: changed.to_vec(),
+                        journal: samples::journal_row(changed),
                         holders: if with_holders {
                             changed.iter().map(holder).collect()
                         } else {
@@ -167,7 +161,7 @@ fn holder(change: &PairChange) -> Holder {
     Holder {
         destination: change.stored.key.index_hash(),
         workload: change.workload,
-        day: change.stored.pair.last.day().0,
+        day: change.stored.pair.last().day().0,
     }
 }
 
@@ -177,10 +171,10 @@ fn pages(changes: &[PairChange]) -> Vec<Page> {
     sorted.sort_by_key(|change| (change.workload, change.stored.slot));
     sorted
         .chunk_by(|a, b| place(a) == place(b))
-        .map(|page| Page {
-            workload: page[0].workload,
-            number: place(page[0]).1,
-            pairs: page.iter().map(|change| change.stored.clone()).collect(),
+        .map(|page| {
+            let (workload, number) = place(page[0]);
+            let pairs: Vec<StoredPair> = page.iter().map(|change| change.stored.clone()).collect();
+            samples::page_with(workload, number, &pairs)
         })
         .collect()
 }

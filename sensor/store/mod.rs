@@ -31,7 +31,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
@@ -39,11 +39,10 @@ use crate::model::{LedgerError, Span};
 
 use commit::Writer;
 use expiry::Expiry;
-use holders::RecentHolders;
 use rows::{Log, Rows};
 use table::Table;
 
-pub use tools::Alerts;
+pub use tools::{Alerts, AllPairs};
 
 /// What a ledger that is only read keeps in memory.
 const READER_MEMORY: u64 = 16 << 20;
@@ -56,7 +55,6 @@ pub struct Store {
     rows: Rows,
     expiry: Arc<Expiry>,
     writer: Mutex<Writer>,
-    recent_holders: RwLock<RecentHolders>,
     outbox_start: Mutex<u64>,
     outbox_end: AtomicU64,
     // Removed when the tables are closed, so it stands behind them.
@@ -134,10 +132,6 @@ impl Store {
     fn of(rows: Rows, expiry: Arc<Expiry>, folder: Option<TempDir>) -> Result<Self, LedgerError> {
         let writer = Writer::read(&rows)?;
         expiry.set_present(writer.present());
-        let mut recent_holders = RecentHolders::default();
-        for row in rows.scan(Table::RecentHolders, ..)? {
-            recent_holders.add(v1::decode_holders(&row?.1));
-        }
         let first_line = rows.scan(Table::Outbox, ..)?.next().transpose()?;
         let outbox_end = writer.outbox_end();
         let outbox_start = match first_line {
@@ -148,7 +142,6 @@ impl Store {
             rows,
             expiry,
             writer: Mutex::new(writer),
-            recent_holders: RwLock::new(recent_holders),
             outbox_start: Mutex::new(outbox_start),
             outbox_end: AtomicU64::new(outbox_end),
             own_folder: folder,

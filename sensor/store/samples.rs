@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use crate::model::*;
 
+use super::v1;
+
 fn text() -> impl Strategy<Value = Arc<str>> {
     prop_oneof!["[a-z0-9.-]{0,20}", ".{0,8}"].prop_map(Arc::from)
 }
@@ -29,6 +31,7 @@ fn alert_id() -> impl Strategy<Value = AlertId> {
 fn key() -> impl Strategy<Value = PairKey> {
     prop_oneof![
         text().prop_map(PairKey::Domain),
+        "[ab]?.?c".prop_map(|text| PairKey::Domain(text.into())),
         text().prop_map(PairKey::Tenant),
         address().prop_map(PairKey::Address),
         text().prop_map(PairKey::AttemptedDomain),
@@ -40,17 +43,34 @@ fn key() -> impl Strategy<Value = PairKey> {
 prop_compose! {
     fn pair()(
         (first, last) in (time(), time()),
-        (count, octets_out, octets_in) in any::<(u64, u64, u64)>(),
-        (newest, bits) in any::<(i32, u128)>(),
+        (count, octets_out, octets_in) in any::<(u32, u64, u64)>(),
+        days in prop_oneof![Just(1), any::<u128>()],
         ports in prop::collection::vec(any::<u16>(), 0..=Pair::PORTS),
-        names in prop::collection::vec((text(), address()), 0..=Pair::NAMES),
-        novelty in 0..5_u8,
-        alert in prop::option::of(alert_id()),
+        names in prop::collection::vec(provenance(), 0..=Pair::NAMES),
+        novelty in prop::option::of((1..5_u8, time())),
+        is_new_at_first: bool,
     ) -> Pair {
-        let days = ActiveDays { newest: Day(newest), bits };
-        let novelty = Novelty::from_number(novelty).unwrap();
-        Pair { first, last, count, octets_out, octets_in, days, ports: ports.into(), names: names.into(), novelty, alert }
+        let mut pair = Pair::restored(first, last, days);
+        (pair.count, pair.octets_out, pair.octets_in) = (count, octets_out, octets_in);
+        for port in ports {
+            pair.add_port(port);
+        }
+        for name in names {
+            pair.add_name(&name);
+        }
+        if let Some((fate, at)) = novelty {
+            let at = if is_new_at_first { first } else { at };
+            pair.set_novelty(Novelty { at, fate: Fate::from_number(fate).unwrap() });
+        }
+        pair
     }
+}
+
+/// Names that often meet, so that pairs share them.
+fn provenance() -> impl Strategy<Value = Arc<Provenance>> {
+    let name = prop_oneof![text(), "[ab].c".prop_map(Arc::from)];
+    let server = prop_oneof![address(), Just(Address::v4([10, 0, 0, 2]))];
+    (name, server).prop_map(|(name, server)| Arc::new(Provenance::new(name, server, Box::default())))
 }
 
 pub fn stored(slot: impl Strategy<Value = u32>) -> impl Strategy<Value = StoredPair> {
@@ -65,20 +85,34 @@ pub fn changes(most: usize) -> impl Strategy<Value = Vec<PairChange>> {
     prop::collection::vec(change, 0..=most)
 }
 
-/// A page of few workloads, its pairs by slot.
-pub fn page() -> impl Strategy<Value = Page> {
+/// Returns the journal row that holds changes; none if there are none.
+pub fn journal_row(changes: &[PairChange]) -> Vec<u8> {
+    v1::encode_journal(&mut changes.iter().map(|change| change.stored.view(change.workload)))
+}
+
+/// Workload, number and pairs by slot of a page of few workloads.
+pub fn page_of_pairs() -> impl Strategy<Value = (WorkloadId, u32, Vec<StoredPair>)> {
     let pairs = prop::collection::btree_map(0..StoredPair::A_PAGE, stored(Just(0)), 0..5);
-    (0..3_u32, 0..3_u32, pairs).prop_map(|(workload, number, pairs)| Page {
-        workload: WorkloadId(workload),
-        number,
-        pairs: pairs
-            .into_iter()
-            .map(|(slot, stored)| StoredPair {
-                slot: number * StoredPair::A_PAGE + slot,
-                ..stored
-            })
-            .collect(),
+    (0..3_u32, 0..3_u32, pairs).prop_map(|(workload, number, pairs)| {
+        let pairs = pairs.into_iter().map(|(slot, stored)| StoredPair {
+            slot: number * StoredPair::A_PAGE + slot,
+            ..stored
+        });
+        (WorkloadId(workload), number, pairs.collect())
     })
+}
+
+/// Returns the page that holds pairs.
+pub fn page_with(workload: WorkloadId, number: u32, pairs: &[StoredPair]) -> Page {
+    Page {
+        workload,
+        number,
+        row: v1::encode_page(&mut pairs.iter().map(|stored| stored.view(workload))),
+    }
+}
+
+fn page() -> impl Strategy<Value = Page> {
+    page_of_pairs().prop_map(|(workload, number, pairs)| page_with(workload, number, &pairs))
 }
 
 pub fn holder() -> impl Strategy<Value = Holder> {
@@ -114,7 +148,7 @@ pub fn workload() -> impl Strategy<Value = WorkloadRecord> {
     })
 }
 
-fn provenance() -> impl Strategy<Value = Arc<Provenance>> {
+fn chained() -> impl Strategy<Value = Arc<Provenance>> {
     let chain = prop::collection::vec(text(), 0..3);
     (text(), address(), chain).prop_map(|(name, server, chain)| Arc::new(Provenance::new(name, server, chain.into())))
 }
@@ -129,7 +163,7 @@ fn segment() -> impl Strategy<Value = Segment> {
 
 prop_compose! {
     fn evidence()(
-        provenance in provenance(),
+        provenance in chained(),
         client in address(),
         is_hint: bool,
         is_whole: bool,
@@ -264,27 +298,54 @@ prop_compose! {
     pub fn pending(arrival: std::ops::Range<u64>)(
         arrival in arrival,
         (ts, last) in (time(), time()),
-        (from, to, segment) in (address(), address(), text()),
+        (from, to, segment) in (address(), address(), prop_oneof![Just(Arc::from("-")), text()]),
         (from_port, to_port, octets_out, octets_in) in any::<(u16, u16, u64, u64)>(),
         mac in prop::option::of(any::<[u8; 6]>()),
+        (start, outcome, end) in (start(), outcome(), prop::option::of(end())),
+        (is_udp, holds_dns) in any::<(bool, bool)>(),
     ) -> PendingContact {
         PendingContact {
             arrival: Arrival(arrival),
             ts,
             last,
-            transport: Transport::Udp,
+            transport: if is_udp { Transport::Udp } else { Transport::Tcp },
             originator: Endpoint { ip: from, port: from_port },
             responder: Endpoint { ip: to, port: to_port },
             mac,
             segment,
-            start: FlowStart::Datagram,
-            outcome: Outcome::Unanswered,
+            start,
+            outcome,
             octets_out,
             octets_in,
-            end: None,
-            holds_dns: false,
+            end,
+            holds_dns,
         }
     }
+}
+
+fn start() -> impl Strategy<Value = FlowStart> {
+    prop::sample::select(vec![FlowStart::Syn, FlowStart::Datagram, FlowStart::Midstream])
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop::sample::select(vec![
+        Outcome::Established,
+        Outcome::Refused,
+        Outcome::Attempted,
+        Outcome::Answered,
+        Outcome::Unanswered,
+    ])
+}
+
+fn end() -> impl Strategy<Value = FlowEnd> {
+    prop::sample::select(vec![
+        FlowEnd::Closed,
+        FlowEnd::Reset,
+        FlowEnd::Replaced,
+        FlowEnd::Idle,
+        FlowEnd::Evicted,
+        FlowEnd::TimeStep,
+    ])
 }
 
 pub fn open_alert() -> impl Strategy<Value = OpenAlert> {
@@ -315,7 +376,7 @@ prop_compose! {
     pub fn batch()(
         at in time(),
         is_synced: bool,
-        pairs in changes(4),
+        changed in changes(4),
         pages in prop::collection::vec(page(), 0..3),
         holders in prop::collection::vec(few_holders(), 0..4),
         workloads in prop::collection::vec((0..4_u32, workload()), 0..3),
@@ -331,7 +392,7 @@ prop_compose! {
     ) -> Batch {
         Batch {
             durability: if is_synced { Durability::Synced } else { Durability::Grouped },
-            pairs,
+            journal: if changed.is_empty() { Vec::new() } else { journal_row(&changed) },
             pages,
             holders,
             workloads: workloads.into_iter().map(|(id, record)| (WorkloadId(id), record)).collect(),

@@ -23,15 +23,13 @@ pub enum Table {
     Pages,
     /// Front of a destination's hash → entries of the index, merged.
     Holders,
-    /// Batch → entries of the index that are not in [`Table::Holders`] yet.
-    RecentHolders,
     /// Last use and batch → names.
     Names,
     /// Id → alert.
     Alerts,
     /// Number → line for the sinks.
     Outbox,
-    /// Arrival → contact that waits.
+    /// Batch → contacts that wait from then on, and those that wait no longer, in one row.
     Pending,
     /// Id → alert whose flow is open.
     Open,
@@ -69,13 +67,12 @@ const WORKLOAD_PREFIX: usize = 4;
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Workloads,
         Self::Journal,
         Self::Pages,
         Self::Holders,
-        Self::RecentHolders,
         Self::Names,
         Self::Alerts,
         Self::Outbox,
@@ -92,7 +89,6 @@ impl Table {
             Self::Journal => "journal",
             Self::Pages => "pages",
             Self::Holders => "holders",
-            Self::RecentHolders => "recent_holders",
             Self::Names => "names",
             Self::Alerts => "alerts",
             Self::Outbox => "outbox",
@@ -109,25 +105,44 @@ impl Table {
         let octets = match self {
             Self::Journal => (memory / 4).clamp(2 * MIB, 64 * MIB),
             Self::Pages => (memory / 8).clamp(2 * MIB, 64 * MIB),
-            Self::Holders | Self::RecentHolders | Self::Names => (memory / 16).clamp(MIB, 16 * MIB),
+            Self::Names => (memory / 8).clamp(MIB, 16 * MIB),
+            Self::Holders => (memory / 16).clamp(MIB, 16 * MIB),
             Self::Workloads | Self::Alerts | Self::Outbox => 2 * MIB,
             Self::Meta | Self::Pending | Self::Open | Self::State => 512 * KIB,
         };
         octets as usize
     }
 
+    /// Returns how many files of new rows may stand before they are merged.
+    ///
+    /// Rows of the journal and of names mostly die before anything is gained by merging them, and only a start reads
+    /// them. Pages are written in long runs of their own order.
+    const fn new_files(self) -> i32 {
+        match self {
+            Self::Journal | Self::Names => 16,
+            Self::Pages => 8,
+            _ => 4,
+        }
+    }
+
     fn options(self, cache: &Cache, memory: u64, expiry: &Arc<Expiry>) -> Options {
         let mut options = Options::default();
         options.set_write_buffer_size(self.write_buffer(memory));
+        options.set_level_zero_file_num_compaction_trigger(self.new_files());
+        options.set_level_zero_slowdown_writes_trigger(4 * self.new_files());
+        options.set_level_zero_stop_writes_trigger(8 * self.new_files());
         options.set_compression_type(DBCompressionType::None);
-        options.set_bottommost_compression_type(DBCompressionType::Lz4);
+        options.set_bottommost_compression_type(match self {
+            // Names die within days, and hashes do not compress.
+            Self::Journal | Self::Names | Self::Holders => DBCompressionType::None,
+            _ => DBCompressionType::Lz4,
+        });
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(cache);
         blocks.set_block_size(BLOCK);
         blocks.set_cache_index_and_filter_blocks(true);
         blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
         match self {
-            Self::Journal => options.set_bottommost_compression_type(DBCompressionType::None),
             Self::Pages => {
                 blocks.set_bloom_filter(FILTER_BITS, false);
                 options.set_prefix_extractor(SliceTransform::create_fixed_prefix(WORKLOAD_PREFIX));
@@ -145,8 +160,6 @@ impl Table {
                 options.set_compaction_filter(c"expired entries", move |_, key, row| {
                     expiry::decide_bucket(&expiry, key, row)
                 });
-                // Hashes do not compress.
-                options.set_bottommost_compression_type(DBCompressionType::None);
             }
             Self::Names => {
                 let expiry = Arc::clone(expiry);
@@ -168,6 +181,9 @@ pub fn options(memory: u64, expiry: &Arc<Expiry>) -> (Options, Vec<ColumnFamilyD
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_max_background_jobs(2);
+    // One thread writes.
+    options.set_allow_concurrent_memtable_write(false);
+    options.set_enable_write_thread_adaptive_yield(false);
     options.set_max_open_files(OPEN_FILES);
     options.set_max_total_wal_size(LOG_LIMIT);
     options.set_wal_bytes_per_sync(LOG_WRITE_BEHIND);

@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use crate::model::*;
 
 use super::table::Table;
-use super::{Store, samples};
+use super::{Store, samples, v1};
 
 pub const MEMORY: u64 = 8 << 20;
 pub const RETENTION: Span = Span::days(180);
@@ -29,7 +29,7 @@ pub struct Plain {
     holders: BTreeMap<u64, BTreeSet<WorkloadId>>,
     alerts: BTreeMap<AlertId, AlertRecord>,
     outbox: Vec<Alert>,
-    pending: BTreeMap<Arrival, PendingContact>,
+    pending: Vec<(u64, Vec<Arrival>, Vec<PendingContact>)>,
     open: BTreeMap<AlertId, OpenAlert>,
     state: JudgeState,
 }
@@ -40,11 +40,12 @@ impl Plain {
         self.sequence = batch.sequence;
         self.at = Some(batch.at);
         self.workloads.extend(batch.workloads);
-        if !batch.pairs.is_empty() {
-            self.journal.insert(batch.sequence, batch.pairs);
+        if let Some(changes) = v1::decode_journal(&batch.journal) {
+            self.journal.insert(batch.sequence, changes);
         }
         for page in batch.pages {
-            self.pages.insert((page.workload, page.number), page.pairs);
+            let pairs = v1::decode_page(&page.row).unwrap();
+            self.pages.insert((page.workload, page.number), pairs);
         }
         if let Some(through) = batch.folded_through {
             self.journal.retain(|&sequence, _| sequence > through);
@@ -58,16 +59,23 @@ impl Plain {
         self.alerts
             .extend(batch.alerts.into_iter().map(|record| (record.alert.id, record)));
         self.outbox.extend(batch.deliver);
-        for arrival in batch.judged {
-            self.pending.remove(&arrival);
-        }
-        self.pending
-            .extend(batch.pending.into_iter().map(|contact| (contact.arrival, contact)));
+        self.pending.push((batch.sequence, batch.judged, batch.pending));
+        let from = batch.waits_from.unwrap_or(0);
+        self.pending.retain(|(sequence, ..)| *sequence >= from);
         self.open.extend(batch.opened.into_iter().map(|open| (open.id, open)));
         for id in batch.closed {
             self.open.remove(&id);
         }
         self.state = batch.state.unwrap_or(std::mem::take(&mut self.state));
+    }
+
+    fn waiting(&self) -> Vec<PendingContact> {
+        let mut waiting = BTreeMap::new();
+        for (_, judged, pending) in self.pending.clone() {
+            waiting.retain(|arrival, _| !judged.contains(arrival));
+            waiting.extend(pending.into_iter().map(|contact| (contact.arrival, contact)));
+        }
+        waiting.into_values().collect()
     }
 
     pub fn check(&self, store: &Store) {
@@ -76,7 +84,7 @@ impl Plain {
             at: self.at,
             workloads: self.workloads.clone().into_iter().collect(),
             journal: self.journal.clone().into_iter().collect(),
-            pending: self.pending.values().cloned().collect(),
+            pending: self.waiting(),
             open: self.open.values().cloned().collect(),
             state: self.state.clone(),
         };
@@ -92,7 +100,15 @@ impl Plain {
                 .filter(|change| change.workload == workload);
             let all = paged.into_iter().chain(journal.map(|change| change.stored.clone()));
             let by_slot: BTreeMap<u32, StoredPair> = all.map(|stored| (stored.slot, stored)).collect();
-            assert!(store.all_pairs(workload).unwrap().iter().eq(by_slot.values()));
+            assert!(
+                store
+                    .all_pairs()
+                    .unwrap()
+                    .of(workload)
+                    .unwrap()
+                    .iter()
+                    .eq(by_slot.values())
+            );
         }
         for destination in 0..5 {
             let expected: Vec<WorkloadId> = self.holders.get(&destination).into_iter().flatten().copied().collect();
@@ -121,15 +137,16 @@ proptest! {
 
     #[test]
     fn reopening_gives_back_exactly_what_was_committed(
-        batches in prop::collection::vec((samples::batch(), 0..8_u64, any::<bool>()), 1..12),
+        batches in prop::collection::vec((samples::batch(), 0..8_u64, 0..20_u64, any::<bool>()), 1..12),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut plain = Plain::default();
         let mut store = open(folder.path());
         plain.check(&store);
-        for (sequence, (batch, folds, reopens)) in (1..).zip(batches) {
+        for (sequence, (batch, folds, waits, reopens)) in (1..).zip(batches) {
             let folded_through = (folds > 4).then(|| folds.min(sequence));
-            let batch = Batch { sequence, folded_through, ..batch };
+            let waits_from = (waits < 4).then(|| sequence.saturating_sub(waits));
+            let batch = Batch { sequence, folded_through, waits_from, ..batch };
             store.commit(&batch).unwrap();
             plain.commit(&batch);
             if reopens {

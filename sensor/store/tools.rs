@@ -1,11 +1,14 @@
 //! What the tools read beside a running sensor or after it.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
 
 use crate::model::{AlertId, AlertRecord, Ledger, LedgerError, StoredPair, Timestamp, WorkloadId};
 
 use super::Store;
+use super::commit::Writer;
 use super::table::Table;
 use super::v1;
 
@@ -28,24 +31,52 @@ impl Store {
         })
     }
 
-    /// Returns a workload's pairs by slot, from its pages and the journal.
+    /// Returns every workload's pairs, from pages and the journal, which is read once here. No batch is committed while
+    /// they are looked at.
     ///
     /// # Errors
     ///
     /// `Failed` when the disk fails, `Damaged` when a row cannot be read.
-    pub fn all_pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
-        // No batch comes in between: one that folds would hand the journal's older pairs on as the newest.
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let journal = self.journal()?;
-        let mut pairs: BTreeMap<u32, StoredPair> = BTreeMap::new();
-        let changes = journal.into_iter().flat_map(|(_, changes)| changes);
-        let changed: Vec<StoredPair> = changes
-            .filter(|change| change.workload == workload)
-            .map(|change| change.stored)
-            .collect();
-        for stored in self.pairs(workload)?.into_iter().chain(changed) {
-            pairs.insert(stored.slot, stored);
+    pub fn all_pairs(&self) -> Result<AllPairs<'_>, LedgerError> {
+        // A batch that folds would hand the journal's older pairs on as the newest.
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut journal: HashMap<WorkloadId, Vec<StoredPair>> = HashMap::new();
+        for change in self.journal()?.into_iter().flat_map(|(_, changes)| changes) {
+            journal.entry(change.workload).or_default().push(change.stored);
         }
+        Ok(AllPairs {
+            store: self,
+            journal,
+            _writer: writer,
+        })
+    }
+}
+
+/// Every workload's pairs; made by [`Store::all_pairs`].
+pub struct AllPairs<'a> {
+    store: &'a Store,
+    journal: HashMap<WorkloadId, Vec<StoredPair>>,
+    _writer: MutexGuard<'a, Writer>,
+}
+
+impl std::fmt::Debug for AllPairs<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AllPairs")
+            .field("journaled", &self.journal.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AllPairs<'_> {
+    /// Returns a workload's pairs by slot.
+    ///
+    /// # Errors
+    ///
+    /// `Failed` when the disk fails, `Damaged` when a row cannot be read.
+    pub fn of(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
+        let journaled = self.journal.get(&workload).into_iter().flatten().cloned();
+        let all = self.store.pairs(workload)?.into_iter().chain(journaled);
+        let pairs: BTreeMap<u32, StoredPair> = all.map(|stored| (stored.slot, stored)).collect();
         Ok(pairs.into_values().collect())
     }
 }

@@ -4,8 +4,8 @@ use crate::alerting::{Facts, assess, links, reassess, summary, techniques};
 use crate::enrichment::community_id;
 use crate::model::{
     Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertId, AlertKind, AlertRecord, AlertState,
-    AlertWorkload, Counter, Durability, LedgerError, Lowered, Observation, OpenAlert, OtherName, PairKey, Reach,
-    Timestamp, Verdict,
+    AlertWorkload, Counter, Durability, Fate, LedgerError, Lowered, Observation, OpenAlert, OtherName, PairKey, Reach,
+    Timestamp,
 };
 use crate::names::{Candidate, Candidates};
 
@@ -110,7 +110,7 @@ impl Judge {
         let before = self
             .baseline
             .pair(&*self.ledger, who.id, &new.key, at)?
-            .map(|pair| (pair.first, pair.last));
+            .map(|pair| (pair.first(), pair.last()));
         let destinations = self.baseline.destinations(&*self.ledger, who.id)?;
         let expired_known_domain = self.has_expired_known_domain(who, meaning, at)?;
         let evidence = meaning.evidence(at);
@@ -324,7 +324,7 @@ impl Judge {
         self.open.end_flow(*id);
         let mut raised = None;
         if let Some(new) = &new {
-            let fresh = self.alert_id(new.kind, *who, &new.text, contact.first);
+            let fresh = self.alert_id(new, *who, contact.first);
             self.raise(fresh, contact, *who, &meaning, new, until, Some(*id))?;
             raised = Some(fresh);
         }
@@ -343,7 +343,7 @@ impl Judge {
         if contact.outcome.is_attempt() {
             // Recorded as an attempt only (rule B3).
             let place = match new {
-                Some(new) => Some(self.record_attempt(contact, who, meaning, new, Verdict::Attempt, alert)?),
+                Some(new) => Some(self.record_attempt(contact, who, meaning, new, alert.map(|_| Fate::Raised))?),
                 None => None,
             };
             if let Some(judged) = self.contacts.judged.get_mut(&contact.flow) {
@@ -352,8 +352,8 @@ impl Judge {
             }
             return Ok(());
         }
-        let verdict = if alert.is_some() { Verdict::New } else { Verdict::Known };
-        let places = self.record_names(contact, who, meaning, new, verdict, alert)?;
+        let novel = new.zip(alert.map(|_| Fate::Raised));
+        let places = self.record_names(contact, who, meaning, novel)?;
         if let Some(judged) = self.contacts.judged.get_mut(&contact.flow) {
             judged.places.extend(places);
             judged.sequel = alert.map_or(Sequel::Nothing, Sequel::Alert);

@@ -1,6 +1,6 @@
 //! Contacts that wait to be judged, and judged ones whose flow is open.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -34,8 +34,8 @@ pub(super) struct Contact {
     pub has_spoken: bool,
     /// Whether the originator's payload is DNS (rule S3).
     pub holds_dns: bool,
-    /// Whether the ledger keeps the contact among those that wait.
-    pub is_kept: bool,
+    /// The batch by which the ledger keeps the contact among those that wait.
+    pub kept_in: Option<u64>,
     /// What an earlier run saw of the same flow.
     pub earlier: Option<Earlier>,
 }
@@ -110,7 +110,7 @@ impl Contact {
             end: update.end,
             has_spoken: own.shown.has(Shown::SPOKE),
             holds_dns: own.shown.has(Shown::DNS),
-            is_kept: false,
+            kept_in: None,
             earlier: None,
         }
     }
@@ -161,7 +161,7 @@ impl Contact {
             end: pending.end,
             has_spoken: true,
             holds_dns: pending.holds_dns,
-            is_kept: true,
+            kept_in: None,
             earlier: None,
         }
     }
@@ -208,6 +208,8 @@ pub(super) struct Contacts {
     waiting: HashMap<Arrival, Contact, foldhash::fast::RandomState>,
     deadlines: BTreeSet<(Timestamp, Arrival)>,
     by_address: HashMap<Address, SmallVec<[Arrival; 2]>, foldhash::quality::RandomState>,
+    /// How many of them the ledger keeps, by batch.
+    kept: BTreeMap<u64, usize>,
     pub judged: HashMap<Arrival, Judged, foldhash::fast::RandomState>,
 }
 
@@ -215,10 +217,31 @@ impl Contacts {
     /// Lets a contact wait until `deadline`; one that waits already is replaced.
     pub fn wait(&mut self, contact: Contact, deadline: Timestamp) {
         let (flow, address) = (contact.flow, contact.responder.ip);
-        if self.waiting.insert(flow, contact).is_none() {
-            self.deadlines.insert((deadline, flow));
-            self.by_address.entry(address).or_default().push(flow);
+        if let Some(batch) = contact.kept_in {
+            *self.kept.entry(batch).or_default() += 1;
         }
+        match self.waiting.insert(flow, contact) {
+            Some(before) => self.keep_no_longer(before.kept_in),
+            None => {
+                self.deadlines.insert((deadline, flow));
+                self.by_address.entry(address).or_default().push(flow);
+            }
+        }
+    }
+
+    fn keep_no_longer(&mut self, batch: Option<u64>) {
+        let Some(batch) = batch else { return };
+        if let Some(count) = self.kept.get_mut(&batch) {
+            *count -= 1;
+            if *count == 0 {
+                self.kept.remove(&batch);
+            }
+        }
+    }
+
+    /// Returns the oldest batch by which the ledger keeps a contact that still waits.
+    pub fn kept_from(&self) -> Option<u64> {
+        self.kept.keys().next().copied()
     }
 
     /// Returns the originator's side of a contact and how it started.
@@ -255,6 +278,7 @@ impl Contacts {
             return None;
         }
         let contact = self.waiting.remove(&flow)?;
+        self.keep_no_longer(contact.kept_in);
         self.deadlines.remove(&(deadline, flow));
         if let Some(flows) = self.by_address.get_mut(&contact.responder.ip) {
             flows.retain(|other| *other != flow);

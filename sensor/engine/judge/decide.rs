@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use crate::alerting::{Admit, BurstScope};
 use crate::baseline::PairPlace;
 use crate::model::{
-    Address, AlertEvidence, AlertId, BaselineMode, Counter, Destination, LedgerError, Span, Timestamp, Unexplained,
-    Verdict,
+    Address, AlertEvidence, AlertId, BaselineMode, Counter, Destination, Fate, LedgerError, Novelty, Span, Timestamp,
+    Unexplained, Verdict,
 };
 use crate::names::{Candidate, Candidates};
 
@@ -14,7 +14,7 @@ use super::Judge;
 use super::contacts::{Contact, Judged, Sequel};
 use super::naming::NoName;
 use super::novelty::NewThing;
-use super::record::facts_of;
+use super::record::{facts_of, fate_of};
 use super::registry::{Learning, Who};
 
 /// Another name that the client was given for the address is looked at if it is no older than this (rule N4).
@@ -93,7 +93,7 @@ impl Judge {
             None => (Verdict::Known, None),
             Some(new) => self.decide(&contact, who, &meaning, new, until)?,
         };
-        let places = self.record(&contact, who, &meaning, new.as_ref(), verdict, alert)?;
+        let places = self.record(&contact, who, &meaning, new.as_ref().zip(fate_of(verdict)))?;
         self.write_contact(&contact, who, &meaning, verdict);
         // An alert that was stored before is not raised again (rule A2), nor updated by what repeats it.
         let raised = alert.filter(|id| verdict == Verdict::New && self.open.is_open(*id));
@@ -125,27 +125,25 @@ impl Judge {
         let at = contact.first;
         // The same destination got through while this one waited: the two are one (rule B3).
         let retried = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
-        let got_through = retried.is_some_and(|pair| pair.first >= at && pair.first <= until);
+        let got_through = retried.is_some_and(|pair| pair.first() >= at && pair.first() <= until);
         if got_through || self.gets_through(&contact, who, until) {
             self.write_contact(&contact, who, &meaning, Verdict::Known);
             return Ok(());
         }
         let key = new.key.attempted();
         let is_repeat = self.baseline.is_known(&*self.ledger, who.id, &key, at)?;
-        let (verdict, alert) = if is_repeat {
-            (Verdict::Attempt, None)
+        let (verdict, fate, alert) = if is_repeat {
+            (Verdict::Attempt, None, None)
         } else {
             let (verdict, alert) = self.decide(&contact, who, &meaning, &new, until)?;
-            (
-                if verdict == Verdict::New {
-                    Verdict::Attempt
-                } else {
-                    verdict
-                },
-                alert,
-            )
+            let fate = fate_of(verdict);
+            if verdict == Verdict::New {
+                (Verdict::Attempt, fate, alert)
+            } else {
+                (verdict, fate, alert)
+            }
         };
-        let place = self.record_attempt(&contact, who, &meaning, &new, verdict, alert)?;
+        let place = self.record_attempt(&contact, who, &meaning, &new, fate)?;
         self.write_contact(&contact, who, &meaning, verdict);
         let raised = alert.filter(|id| verdict == Verdict::Attempt && self.open.is_open(*id));
         let mut places = SmallVec::new();
@@ -161,16 +159,15 @@ impl Judge {
         who: Who,
         meaning: &Meaning,
         new: &NewThing,
-        verdict: Verdict,
-        alert: Option<AlertId>,
+        fate: Option<Fate>,
     ) -> Result<PairPlace, LedgerError> {
         let key = new.key.attempted();
         let facts = facts_of(contact, meaning);
-        let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
-        if let Some(alert) = alert {
-            self.note_novelty(place, verdict, alert)?;
-        }
-        Ok(place)
+        let novelty = fate.map(|fate| Novelty {
+            at: contact.first,
+            fate,
+        });
+        self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)
     }
 
     /// Says whether a contact of the same workload with the same address, begun by `until`, got through and only waits for
@@ -264,7 +261,7 @@ impl Judge {
         })
     }
 
-    /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert if that is the decision.
+    /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert, and returns its id, if that is the decision.
     fn decide(
         &mut self,
         contact: &Contact,
@@ -273,25 +270,25 @@ impl Judge {
         new: &NewThing,
         until: Timestamp,
     ) -> Result<(Verdict, Option<AlertId>), LedgerError> {
-        let id = self.alert_id(new.kind, who, &new.text, contact.first);
         if self.policy.baseline.mode == BaselineMode::LearnOnly {
-            return Ok((Verdict::Learned, Some(id)));
+            return Ok((Verdict::Learned, None));
         }
         let segment = self.text_of(contact.segment);
         match self.registry.learning(who.id, &segment, contact.first) {
-            Learning::Segment => return Ok((Verdict::Learned, Some(id))),
+            Learning::Segment => return Ok((Verdict::Learned, None)),
             Learning::Workload if self.is_known_in_segment(who, &new.key, &segment, contact.first)? => {
-                return Ok((Verdict::Learned, Some(id)));
+                return Ok((Verdict::Learned, None));
             }
             Learning::Workload | Learning::Over => {}
         }
         let hash = new.key.index_hash();
         if let Admit::Burst { scope, .. } = self.budget.admit(who.id, hash, contact.first) {
             if scope == BurstScope::Destination(hash) {
-                self.burst_names.insert(hash, new.text.clone());
+                self.burst_names.insert(hash, new.key.text());
             }
-            return Ok((Verdict::Burst, Some(id)));
+            return Ok((Verdict::Burst, None));
         }
+        let id = self.alert_id(new, who, contact.first);
         self.raise(id, contact, who, meaning, new, until, None)?;
         Ok((Verdict::New, Some(id)))
     }

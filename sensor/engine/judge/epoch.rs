@@ -392,17 +392,19 @@ impl Judge {
         batch
             .pending
             .retain(|pending| contacts.waiting(pending.arrival).is_some());
+        if !batch.pending.is_empty() || !batch.judged.is_empty() {
+            batch.waits_from = Some(contacts.kept_from().unwrap_or(batch.sequence));
+        }
         batch.closed.extend(self.open.take_closed());
         batch.closed.sort_unstable();
         let closed = &batch.closed;
         batch.opened.retain(|open| closed.binary_search(&open.id).is_err());
-        batch.pairs = self.baseline.take_journal();
-        batch.holders = self.baseline.take_indexed();
+        batch.journal = self.baseline.take_journal(&*self.ledger);
         batch.workloads = self.registry.take_changed();
-        let folded = self.baseline.fold(self.limits.pairs);
+        let folded = self.baseline.fold(&*self.ledger, self.limits.pairs);
         batch.pages = folded.pages;
         batch.folded_through = folded.through;
-        self.baseline.trim(self.limits.pairs);
+        batch.holders = folded.holders;
         if !batch.is_empty() {
             self.next_sequence += 1;
         }

@@ -1,7 +1,7 @@
 //! Following flows: which are contacts, which may be judged now, and what becomes of judged ones.
 
 use crate::flow::{FlowUpdate, Side};
-use crate::model::{Arrival, Counter, FlowEnd, FlowStart, LedgerError, NOTABLE_OCTETS, Timestamp, Verdict};
+use crate::model::{Arrival, Counter, Fate, FlowEnd, FlowStart, LedgerError, NOTABLE_OCTETS, Timestamp};
 
 use super::Judge;
 use super::contacts::{Contact, Sequel};
@@ -53,8 +53,8 @@ impl Judge {
         if let Some(waiting) = self.contacts.waiting(update.flow) {
             let contact = Contact::of(update, waiting.side, waiting.start, waiting.earlier);
             if let Some(waiting) = self.contacts.waiting_mut(update.flow) {
-                let is_kept = waiting.is_kept;
-                *waiting = Contact { is_kept, ..contact };
+                let kept_in = waiting.kept_in;
+                *waiting = Contact { kept_in, ..contact };
             }
             due.push(Due::Waiting(update.flow));
             return Ok(());
@@ -154,7 +154,7 @@ impl Judge {
         let meaning = self.meaning(&contact, who, candidates, until)?;
         // The pair of what is new names the alert that told of the attempt.
         let new = self.novelty(&contact, who, &meaning)?;
-        let places = self.record(&contact, who, &meaning, new.as_ref(), Verdict::New, Some(id))?;
+        let places = self.record(&contact, who, &meaning, new.as_ref().map(|new| (new, Fate::Raised)))?;
         self.update_alert(id, &contact)?;
         self.follow(&contact, places, Sequel::Alert(id));
         Ok(())
@@ -196,7 +196,7 @@ impl Judge {
             return Ok(());
         }
         self.contacts.take(contact.flow, until);
-        if contact.is_kept {
+        if contact.kept_in.is_some() {
             self.out.batch.judged.push(contact.flow);
         }
         self.judge(contact, who, candidates, until)
@@ -206,7 +206,7 @@ impl Judge {
     pub(super) fn keep_waiting(&mut self, mut contact: Contact, deadline: Timestamp) {
         let segment = self.text_of(contact.segment);
         self.out.batch.pending.push(contact.to_pending(segment));
-        contact.is_kept = true;
+        contact.kept_in = Some(self.next_sequence);
         self.contacts.wait(contact, deadline);
     }
 }

@@ -32,8 +32,8 @@ use crate::baseline::Baseline;
 use crate::destination::Aggregation;
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, AlertKind, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy,
-    Provenance, Record, ResolverState, Segment, Span, Timestamp, WorkloadKey,
+    Address, AlertId, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy, Provenance, Record,
+    ResolverState, Segment, Span, Timestamp, WorkloadKey,
 };
 use crate::names::Names;
 
@@ -43,6 +43,7 @@ use super::worker::Records;
 use contacts::{Contact, Contacts};
 use facts::Facts;
 use loss::Loss;
+use novelty::NewThing;
 use registry::{Registry, Who};
 
 /// What the judge is made with.
@@ -189,10 +190,10 @@ impl Judge {
         }
     }
 
-    fn alert_id(&self, kind: AlertKind, who: Who, destination: &str, ts: Timestamp) -> AlertId {
+    fn alert_id(&self, new: &NewThing, who: Who, ts: Timestamp) -> AlertId {
         let nobody = WorkloadKey::Named(Arc::from(""));
         let key = self.registry.record(who.id).map_or(&nobody, |record| &record.key);
-        alert_id(kind, key, destination, ts)
+        alert_id(new.kind, key, &new.key.text(), ts)
     }
 
     /// Returns who the originator of a contact is; a workload that is new gets its number.
@@ -208,22 +209,25 @@ impl Judge {
         who
     }
 
-    /// Returns the batches that bring everything from journal rows and memory into pages; to be committed last.
+    /// Returns the batches that hold what memory has and the ledger has not; to be committed last.
     pub fn finish(&mut self) -> Vec<Batch> {
         /// Pairs in one batch: a few megabytes.
         const STEP: usize = 1 << 15;
         let mut batches = Vec::new();
-        while !self.baseline.is_folded() {
+        loop {
             let sequence = self.next_sequence;
-            self.next_sequence += 1;
             self.baseline.begin(sequence);
+            let Some((journal, folded)) = self.baseline.finish(&*self.ledger, STEP) else {
+                return batches;
+            };
+            self.next_sequence += 1;
             let mut batch = Batch::empty(sequence, self.out.batch.at);
-            let folded = self.baseline.fold_step(STEP);
+            batch.journal = journal;
             batch.pages = folded.pages;
             batch.folded_through = folded.through;
+            batch.holders = folded.holders;
             batches.push(batch);
         }
-        batches
     }
 
     /// Returns the judge's state for the ledger.

@@ -18,8 +18,6 @@ const TRUSTED_AFTER: Span = Span::days(1);
 pub(super) struct NewThing {
     pub kind: AlertKind,
     pub key: PairKey,
-    /// The destination in the alert's id.
-    pub text: String,
 }
 
 impl Judge {
@@ -46,7 +44,7 @@ impl Judge {
         let pair = self
             .baseline
             .pair(&*self.ledger, who.id, &PairKey::Address(server), at)?;
-        Ok(pair.is_none_or(|pair| at.since(pair.first) < TRUSTED_AFTER))
+        Ok(pair.is_none_or(|pair| at.since(pair.first()) < TRUSTED_AFTER))
     }
 
     /// Says what is new about a contact, if anything is (rules B2, D3, N4).
@@ -60,7 +58,6 @@ impl Judge {
         let address = NewThing {
             kind: AlertKind::NewExternalIp,
             key: PairKey::Address(contact.responder.ip),
-            text: contact.responder.ip.to_string(),
         };
         let new = match meaning {
             Meaning::Unnamed(_) => address,
@@ -73,7 +70,6 @@ impl Judge {
                 if !self.is_known(who, &domain, at)? {
                     return Ok(Some(NewThing {
                         kind: AlertKind::NewExternalDomain,
-                        text: destination.domain.to_string(),
                         key: domain,
                     }));
                 }
@@ -82,7 +78,6 @@ impl Judge {
                     if !self.is_known(who, &key, at)? {
                         return Ok(Some(NewThing {
                             kind: AlertKind::NewTenant,
-                            text: tenant.to_string(),
                             key,
                         }));
                     }
@@ -136,7 +131,7 @@ impl Judge {
     ) -> Result<bool, LedgerError> {
         let window = self.policy.baseline.window;
         let pair = self.baseline.pair(&*self.ledger, workload, key, at)?;
-        Ok(pair.is_some_and(|pair| pair.first < at && crate::baseline::is_known(pair, at, window)))
+        Ok(pair.is_some_and(|pair| pair.first() < at && crate::baseline::is_known(pair, at, window)))
     }
 
     pub(super) fn is_known_in_segment(

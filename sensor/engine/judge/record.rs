@@ -1,11 +1,11 @@
 //! Recording a judged contact under its pairs, and its line in `contacts.jsonl` (rule B1).
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::baseline::{ContactFacts, PairPlace};
-use crate::model::{
-    AlertId, ContactDestination, ContactRecord, Counter, LedgerError, Novelty, PairKey, Record, Verdict,
-};
+use crate::model::{ContactDestination, ContactRecord, Counter, Fate, LedgerError, Novelty, PairKey, Record, Verdict};
 
 use super::Judge;
 use super::contacts::Contact;
@@ -20,14 +20,11 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
+        novel: Option<(&NewThing, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let mut places = self.record_names(contact, who, meaning, new, verdict, alert)?;
         let address = std::iter::once(PairKey::Address(contact.responder.ip));
-        places.extend(self.record_keys(address, contact, who, meaning, new, verdict, alert)?);
-        Ok(places)
+        let keys = name_keys(meaning).into_iter().chain(address);
+        self.record_keys(keys, contact, who, meaning, novel)
     }
 
     /// Records a contact under its domain and its tenant.
@@ -36,57 +33,31 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
+        novel: Option<(&NewThing, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let Meaning::Named { destination, .. } = meaning else {
-            return Ok(SmallVec::new());
-        };
-        let domain = std::iter::once(PairKey::Domain(destination.domain.clone()));
-        let keys = domain.chain(destination.tenant.clone().map(PairKey::Tenant));
-        self.record_keys(keys, contact, who, meaning, new, verdict, alert)
+        self.record_keys(name_keys(meaning).into_iter(), contact, who, meaning, novel)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what is recorded, and what is noted with it")]
     fn record_keys(
         &mut self,
         keys: impl Iterator<Item = PairKey>,
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: Option<&NewThing>,
-        verdict: Verdict,
-        alert: Option<AlertId>,
+        novel: Option<(&NewThing, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
         let facts = facts_of(contact, meaning);
         let mut places = SmallVec::new();
         for key in keys {
-            let place = self.baseline.record(&*self.ledger, who.id, &key, &facts)?;
-            if let (Some(new), Some(alert)) = (new, alert)
-                && new.key == key
-            {
-                self.note_novelty(place, verdict, alert)?;
-            }
+            let fate = novel.filter(|(new, _)| new.key == key).map(|(_, fate)| fate);
+            let novelty = fate.map(|fate| Novelty {
+                at: contact.first,
+                fate,
+            });
+            let place = self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)?;
             places.push(place);
         }
         Ok(places)
-    }
-
-    pub(super) fn note_novelty(
-        &mut self,
-        place: PairPlace,
-        verdict: Verdict,
-        alert: AlertId,
-    ) -> Result<(), LedgerError> {
-        let novelty = match verdict {
-            Verdict::New | Verdict::Attempt => Novelty::Raised,
-            Verdict::Learned => Novelty::Learned,
-            Verdict::Burst => Novelty::Burst,
-            Verdict::Suppressed => Novelty::Suppressed,
-            Verdict::Known | Verdict::Resolver => Novelty::None,
-        };
-        self.baseline.note_novelty(&*self.ledger, place, novelty, alert)
     }
 
     /// Counts a verdict and writes the contact's record.
@@ -133,12 +104,31 @@ impl Judge {
     }
 }
 
+/// Returns what became of the novelty that a verdict is about.
+pub(super) const fn fate_of(verdict: Verdict) -> Option<Fate> {
+    match verdict {
+        Verdict::New | Verdict::Attempt => Some(Fate::Raised),
+        Verdict::Learned => Some(Fate::Learned),
+        Verdict::Burst => Some(Fate::Burst),
+        Verdict::Suppressed => Some(Fate::Suppressed),
+        Verdict::Known | Verdict::Resolver => None,
+    }
+}
+
+/// Returns the keys of a contact's domain and tenant.
+fn name_keys(meaning: &Meaning) -> SmallVec<[PairKey; 2]> {
+    let Meaning::Named { destination, .. } = meaning else {
+        return SmallVec::new();
+    };
+    let domain = PairKey::Domain(destination.domain.clone());
+    let tenant = destination.tenant.clone().map(PairKey::Tenant);
+    std::iter::once(domain).chain(tenant).collect()
+}
+
 /// Returns what a contact adds to its pairs.
 pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
     let name = match meaning {
-        Meaning::Named { candidates, .. } => candidates
-            .first()
-            .map(|first| (first.evidence.name().clone(), first.evidence.server())),
+        Meaning::Named { candidates, .. } => candidates.first().map(|first| Arc::clone(&first.evidence.provenance)),
         Meaning::Unnamed(_) => None,
     };
     ContactFacts {

@@ -71,7 +71,8 @@ impl Judge {
             self.detected.push(resolver);
         }
         for waiting in pending {
-            let contact = self.left_behind(waiting);
+            let mut contact = self.left_behind(waiting);
+            contact.kept_in = Some(self.next_sequence);
             self.out.batch.judged.push(waiting.arrival);
             self.out.batch.pending.push(contact.to_pending(waiting.segment.clone()));
             let deadline = contact.first.plus(self.settle());
@@ -99,8 +100,7 @@ impl Judge {
             self.out.batch.closed.push(open.id);
             return Ok(());
         };
-        let mut contact = self.left_behind(&open.contact);
-        contact.is_kept = false;
+        let contact = self.left_behind(&open.contact);
         let who = self.who(&contact);
         // Both ways are open until it is known that they are not, so that an alert with neither is closed.
         self.open.follow(open.id);

@@ -3,24 +3,46 @@
 //! ```text
 //! journal  VERSION, count, then (workload, slot, pair) each
 //! page     VERSION, least `last`, greatest `last`, count, then (slot, pair) each
-//! pair     key kind, key, first, last − first, count, octets out, octets in, newest day − day of last, day bits,
-//!          ports, names with servers, novelty with ALERT, alert id if ALERT is set
+//! pair     kind and flags, ports and flags, names unless NAMES_BEFORE, key (a text: its length alone if KEY_IS_TAIL),
+//!          first − first of the pair before, last − first, count, octets out, octets in, day bits unless ONE_DAY, ports,
+//!          fate of the novelty or NOT_NEW, time of the novelty − first
+//! names    count, then text and server each
 //! ```
+//!
+//! A contact is recorded under its domain and its address one after the other, with one name. So a pair takes its names
+//! from the one before it where they are the same, and a domain is the tail of the name that led there.
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::model::{
-    ActiveDays, AlertId, Day, Novelty, Page, Pair, PairChange, PairKey, StoredPair, Timestamp, WorkloadId,
+    Fate, Novelty, Pair, PairChange, PairKey, PairKeyView, PairView, Provenance, StoredPair, Timestamp, WorkloadId,
 };
 
 use super::VERSION;
 use super::octets::{Octets, put_address, put_signed, put_text, put_time, put_varint, put_wide};
 
-/// Set in the octet of the novelty when an alert's id follows.
-const ALERT: u8 = 0x80;
+/// Stands where a novelty's fate would, for a pair without one.
+const NOT_NEW: u8 = 0;
+
+/// In the first octet: the kind of the key.
+const KIND: u8 = 0x07;
+/// In the first octet: the names are those of the pair before.
+const NAMES_BEFORE: u8 = 0x08;
+/// In the first octet: the key is the end of the first name, of this length.
+const KEY_IS_TAIL: u8 = 0x10;
+/// In the first octet: contacts were on the day of the last one only.
+const ONE_DAY: u8 = 0x20;
+/// In the second octet: how many ports there are.
+const PORTS: u8 = 0x0f;
 
 /// What a pair takes on average, rounded up: to size what is written before it is.
-pub const USUAL_PAIR: usize = 96;
+const USUAL_PAIR: usize = 48;
+
+/// Octets of a count of pairs, and of a page's span.
+const COUNT: usize = 4;
+const SPAN: usize = 16;
 
 /// When the pairs of a page had their last contacts: all that expiry must know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,58 +53,77 @@ pub struct PageSpan {
     pub greatest: Timestamp,
 }
 
-/// Writes the journal row of a batch in place of what `row` holds.
-pub fn encode_journal(row: &mut Vec<u8>, changes: &[PairChange]) {
-    row.clear();
-    row.reserve(16 + changes.len() * USUAL_PAIR);
-    row.push(VERSION);
-    put_varint(row, changes.len() as u64);
-    for change in changes {
-        put_varint(row, u64::from(change.workload.0));
-        put_stored(row, &change.stored);
-    }
+/// Returns the journal row of a batch.
+pub fn encode_journal<'a>(pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
+    let mut row = vec![VERSION];
+    put_pairs(&mut row, pairs, |row, view| put_varint(row, u64::from(view.workload.0)));
+    row
 }
 
 /// Reads a journal row.
 pub fn decode_journal(row: &[u8]) -> Option<Vec<PairChange>> {
-    let mut octets = Octets::of(row)?;
-    let count = octets.count()?;
-    let mut changes = Vec::with_capacity(count.min(octets.rest().len() / 16));
-    for _ in 0..count {
-        changes.push(PairChange {
+    read_pairs(Octets::of(row)?, |octets, before| {
+        Some(PairChange {
             workload: WorkloadId(octets.varint_u32()?),
-            stored: read_stored(&mut octets)?,
-        });
-    }
-    octets.is_empty().then_some(changes)
+            stored: read_stored(octets, before)?,
+        })
+    })
 }
 
-/// Writes a page in place of what `row` holds; pairs whose last contact was before `cutoff` are left out.
-///
-/// Returns `None`, and leaves `row` without meaning, if no pair is left.
-pub fn encode_page(row: &mut Vec<u8>, page: &Page, cutoff: Timestamp) -> Option<()> {
-    let kept = || page.pairs.iter().filter(|stored| stored.pair.last >= cutoff);
-    let least = kept().map(|stored| stored.pair.last).min()?;
-    let greatest = kept().map(|stored| stored.pair.last).max()?;
-    row.clear();
+/// Returns the row of a page.
+pub fn encode_page<'a>(pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
+    let mut row = Vec::with_capacity(1 + SPAN + StoredPair::A_PAGE as usize * USUAL_PAIR);
     row.push(VERSION);
-    put_time(row, least);
-    put_time(row, greatest);
-    put_varint(row, kept().count() as u64);
-    for stored in kept() {
-        put_stored(row, stored);
+    row.extend_from_slice(&[0; SPAN]);
+    let (mut least, mut greatest) = (Timestamp(i64::MAX), Timestamp::MIN);
+    put_pairs(&mut row, pairs, |_, view| {
+        least = least.min(view.pair.last());
+        greatest = greatest.max(view.pair.last());
+    });
+    let mut span = Vec::with_capacity(SPAN);
+    put_time(&mut span, least);
+    put_time(&mut span, greatest);
+    if let Some(place) = row.get_mut(1..=SPAN) {
+        place.copy_from_slice(&span);
     }
-    Some(())
+    row
 }
 
 /// Reads the pairs of a page.
 pub fn decode_page(row: &[u8]) -> Option<Vec<StoredPair>> {
     let mut octets = Octets::of(row)?;
-    octets.array::<16>()?;
-    let count = octets.count()?;
-    let mut pairs = Vec::with_capacity(count.min(octets.rest().len() / 16));
+    octets.array::<SPAN>()?;
+    read_pairs(octets, read_stored)
+}
+
+/// Writes pairs behind their count, each behind what `front` writes.
+fn put_pairs<'a>(
+    row: &mut Vec<u8>,
+    pairs: &mut dyn Iterator<Item = PairView<'a>>,
+    mut front: impl FnMut(&mut Vec<u8>, &PairView<'a>),
+) {
+    let at = row.len();
+    row.extend_from_slice(&[0; COUNT]);
+    let mut count = 0_u32;
+    let mut before = None;
+    for view in pairs {
+        front(row, &view);
+        put_pair(row, &view, before);
+        before = Some(view.pair);
+        count += 1;
+    }
+    if let Some(place) = row.get_mut(at..at + COUNT) {
+        place.copy_from_slice(&count.to_le_bytes());
+    }
+}
+
+/// Reads everything that is left as pairs behind their count.
+fn read_pairs<T>(mut octets: Octets<'_>, read: impl Fn(&mut Octets<'_>, &mut Before) -> Option<T>) -> Option<Vec<T>> {
+    let count = u32::from_le_bytes(octets.array()?) as usize;
+    let mut pairs = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
+    let mut before = Before::default();
     for _ in 0..count {
-        pairs.push(read_stored(&mut octets)?);
+        pairs.push(read(&mut octets, &mut before)?);
     }
     octets.is_empty().then_some(pairs)
 }
@@ -96,94 +137,132 @@ pub fn page_span(row: &[u8]) -> Option<PageSpan> {
     })
 }
 
-fn put_stored(row: &mut Vec<u8>, stored: &StoredPair) {
-    put_varint(row, u64::from(stored.slot));
-    row.push(stored.key.kind());
-    match &stored.key {
-        PairKey::Domain(name)
-        | PairKey::Tenant(name)
-        | PairKey::AttemptedDomain(name)
-        | PairKey::AttemptedTenant(name) => put_text(row, name),
-        PairKey::Address(address) | PairKey::AttemptedAddress(address) => put_address(row, *address),
+/// The fewest octets that a pair takes.
+const LEAST_PAIR: usize = 11;
+
+fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: Option<&Pair>) {
+    let pair = view.pair;
+    put_varint(row, u64::from(view.slot));
+    let has_names_before = before.is_some_and(|before| {
+        let same = before
+            .names()
+            .zip(pair.names())
+            .all(|(one, other)| one.names_alike(other));
+        same && before.names().count() == pair.names().count()
+    });
+    let (kind, is_tail) = match view.key {
+        PairKeyView::Text(kind, text) => {
+            let first = pair.names().next();
+            (kind, first.is_some_and(|first| first.name.ends_with(text)))
+        }
+        PairKeyView::Address(kind, _) => (kind, false),
+    };
+    let days = pair.days().bits;
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    row.push(kind | flag(has_names_before, NAMES_BEFORE) | flag(is_tail, KEY_IS_TAIL) | flag(days == 1, ONE_DAY));
+    let ports_at = row.len();
+    row.push(0);
+    if !has_names_before {
+        put_varint(row, pair.names().count() as u64);
+        for name in pair.names() {
+            put_text(row, &name.name);
+            put_address(row, name.server);
+        }
     }
-    let pair = &stored.pair;
-    put_time(row, pair.first);
-    put_signed(row, pair.last.0.wrapping_sub(pair.first.0));
-    put_varint(row, pair.count);
+    match view.key {
+        PairKeyView::Text(_, text) if is_tail => put_varint(row, text.len() as u64),
+        PairKeyView::Text(_, text) => put_text(row, text),
+        PairKeyView::Address(_, address) => put_address(row, address),
+    }
+    let first = pair.first().0;
+    put_signed(row, first.wrapping_sub(before.map_or(0, |before| before.first().0)));
+    put_signed(row, pair.last().0.wrapping_sub(first));
+    put_varint(row, u64::from(pair.count));
     put_varint(row, pair.octets_out);
     put_varint(row, pair.octets_in);
-    put_signed(row, i64::from(pair.days.newest.0) - i64::from(pair.last.day().0));
-    put_wide(row, pair.days.bits);
-    put_varint(row, pair.ports.len() as u64);
-    for port in &pair.ports {
+    if days != 1 {
+        put_wide(row, days);
+    }
+    let mut ports = 0;
+    for port in pair.ports() {
         row.extend_from_slice(&port.to_le_bytes());
+        ports += 1;
     }
-    put_varint(row, pair.names.len() as u64);
-    for (name, server) in &pair.names {
-        put_text(row, name);
-        put_address(row, *server);
+    if let Some(octet) = row.get_mut(ports_at) {
+        *octet = ports;
     }
-    let novelty = pair.novelty as u8;
-    match pair.alert {
-        Some(AlertId(id)) => {
-            row.push(novelty | ALERT);
-            row.extend_from_slice(&id);
+    match pair.novelty() {
+        Some(Novelty { at, fate }) => {
+            row.push(fate as u8);
+            put_signed(row, at.0.wrapping_sub(first));
         }
-        None => row.push(novelty),
+        None => row.push(NOT_NEW),
     }
 }
 
-fn read_stored(octets: &mut Octets<'_>) -> Option<StoredPair> {
+/// What a pair takes from the one before it.
+#[derive(Default)]
+struct Before {
+    first: i64,
+    names: SmallVec<[Arc<Provenance>; Pair::NAMES]>,
+}
+
+fn read_stored(octets: &mut Octets<'_>, before: &mut Before) -> Option<StoredPair> {
     let slot = octets.varint_u32()?;
-    let key = match octets.octet()? {
-        0 => PairKey::Domain(octets.text()?),
-        1 => PairKey::Tenant(octets.text()?),
+    let flags = octets.octet()?;
+    let ports = octets.octet()?;
+    if flags & !(KIND | NAMES_BEFORE | KEY_IS_TAIL | ONE_DAY) != 0 || ports & !PORTS != 0 {
+        return None;
+    }
+    if flags & NAMES_BEFORE == 0 {
+        before.names.clear();
+        for _ in 0..octets.count()? {
+            let (name, server) = (octets.text()?, octets.address()?);
+            before
+                .names
+                .push(Arc::new(Provenance::new(name, server, Box::default())));
+        }
+    }
+    let text = |octets: &mut Octets<'_>| {
+        if flags & KEY_IS_TAIL == 0 {
+            return octets.text();
+        }
+        let (name, length) = (&before.names.first()?.name, usize::try_from(octets.varint()?).ok()?);
+        if length == name.len() {
+            return Some(Arc::clone(name));
+        }
+        name.get(name.len().checked_sub(length)?..).map(Arc::from)
+    };
+    let key = match flags & KIND {
+        0 => PairKey::Domain(text(octets)?),
+        1 => PairKey::Tenant(text(octets)?),
         2 => PairKey::Address(octets.address()?),
-        3 => PairKey::AttemptedDomain(octets.text()?),
-        4 => PairKey::AttemptedTenant(octets.text()?),
+        3 => PairKey::AttemptedDomain(text(octets)?),
+        4 => PairKey::AttemptedTenant(text(octets)?),
         5 => PairKey::AttemptedAddress(octets.address()?),
         _ => return None,
     };
-    let first = octets.time()?;
-    let last = Timestamp(first.0.wrapping_add(octets.signed()?));
-    let (count, octets_out, octets_in) = (octets.varint()?, octets.varint()?, octets.varint()?);
-    let newest = i64::from(last.day().0).checked_add(octets.signed()?)?;
-    let days = ActiveDays {
-        newest: Day(newest.try_into().ok()?),
-        bits: octets.wide()?,
-    };
-    let listed = octets.count()?;
-    let mut ports = SmallVec::with_capacity(listed.min(octets.rest().len() / 2));
-    for _ in 0..listed {
-        ports.push(u16::from_le_bytes(octets.array()?));
+    let first = before.first.wrapping_add(octets.signed()?);
+    before.first = first;
+    let last = first.wrapping_add(octets.signed()?);
+    let (count, octets_out, octets_in) = (octets.varint_u32()?, octets.varint()?, octets.varint()?);
+    let days = if flags & ONE_DAY == 0 { octets.wide()? } else { 1 };
+    let mut pair = Pair::restored(Timestamp(first), Timestamp(last), days);
+    (pair.count, pair.octets_out, pair.octets_in) = (count, octets_out, octets_in);
+    for _ in 0..ports {
+        pair.add_port(u16::from_le_bytes(octets.array()?));
     }
-    let named = octets.count()?;
-    let mut names = SmallVec::with_capacity(named.min(octets.rest().len() / 6));
-    for _ in 0..named {
-        names.push((octets.text()?, octets.address()?));
+    for name in &before.names {
+        pair.add_name(name);
     }
-    let last_octet = octets.octet()?;
-    let alert = if last_octet & ALERT == 0 {
-        None
-    } else {
-        Some(AlertId(octets.array()?))
-    };
-    Some(StoredPair {
-        slot,
-        key,
-        pair: Pair {
-            first,
-            last,
-            count,
-            octets_out,
-            octets_in,
-            days,
-            ports,
-            names,
-            novelty: Novelty::from_number(last_octet & !ALERT)?,
-            alert,
-        },
-    })
+    match octets.octet()? {
+        NOT_NEW => {}
+        fate => pair.set_novelty(Novelty {
+            fate: Fate::from_number(fate)?,
+            at: Timestamp(first.wrapping_add(octets.signed()?)),
+        }),
+    }
+    Some(StoredPair { slot, key, pair })
 }
 
 #[cfg(test)]
@@ -196,25 +275,19 @@ mod tests {
     proptest! {
         #[test]
         fn a_journal_row_comes_back_as_it_was_written(changes in samples::changes(20)) {
-            let mut row = b"what it held before".to_vec();
-            encode_journal(&mut row, &changes);
+            let row = samples::journal_row(&changes);
             prop_assert_eq!(decode_journal(&row), Some(changes));
         }
 
         #[test]
-        fn a_page_comes_back_without_what_is_expired(page in samples::page(), cutoff: i64) {
-            let cutoff = Timestamp(cutoff);
-            let mut left = page.pairs.clone();
-            left.retain(|stored| stored.pair.last >= cutoff);
-            let mut row = b"what it held before".to_vec();
-            let written = encode_page(&mut row, &page, cutoff);
-            prop_assert_eq!(written.is_none(), left.is_empty());
-            if written.is_some() {
-                let span = page_span(&row).unwrap();
-                prop_assert_eq!(Some(span.least), left.iter().map(|stored| stored.pair.last).min());
-                prop_assert_eq!(Some(span.greatest), left.iter().map(|stored| stored.pair.last).max());
-                prop_assert_eq!(decode_page(&row), Some(left));
+        fn a_page_comes_back_with_its_span((_, _, pairs) in samples::page_of_pairs()) {
+            let row = encode_page(&mut pairs.iter().map(|stored| stored.view(WorkloadId(1))));
+            let span = page_span(&row).unwrap();
+            if !pairs.is_empty() {
+                prop_assert_eq!(Some(span.least), pairs.iter().map(|stored| stored.pair.last()).min());
+                prop_assert_eq!(Some(span.greatest), pairs.iter().map(|stored| stored.pair.last()).max());
             }
+            prop_assert_eq!(decode_page(&row), Some(pairs));
         }
 
         #[test]
@@ -226,8 +299,7 @@ mod tests {
 
         #[test]
         fn decoding_a_damaged_row_never_panics(changes in samples::changes(3), at: prop::sample::Index, by: u8) {
-            let mut row = Vec::new();
-            encode_journal(&mut row, &changes);
+            let mut row = samples::journal_row(&changes);
             let at = at.index(row.len());
             if let Some(octet) = row.get_mut(at) {
                 *octet ^= by;

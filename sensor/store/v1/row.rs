@@ -113,7 +113,7 @@ pub fn decode_alert(row: &[u8]) -> Option<AlertRecord> {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::model::{JudgeState, OpenAlert, PendingContact};
+    use crate::model::{JudgeState, OpenAlert};
 
     use super::super::super::samples;
     use super::*;
@@ -144,7 +144,7 @@ mod tests {
         fn decoding_any_octets_never_panics(mut row: Vec<u8>) {
             row.insert(0, VERSION);
             let _ = (decode_committed(&row), decode_time(&row), decode_position(&row), decode_alert(&row));
-            let _ = decode_json::<PendingContact>(&row);
+            let _ = decode_json::<OpenAlert>(&row);
         }
     }
 }

@@ -61,11 +61,12 @@ fn rule_b3_the_pair_of_an_attempt_that_got_through_names_its_alert() {
         (ran.alerts[0].severity, ran.alerts[1].severity),
         (Severity::Low, Severity::Medium)
     );
-    let pairs = lab.store.pairs(WorkloadId(0)).unwrap();
+    let pairs = lab.store.all_pairs().unwrap().of(WorkloadId(0)).unwrap();
     let domain = pairs
         .iter()
         .find(|stored| stored.key == PairKey::Domain("a.example".into()));
-    assert_eq!(domain.unwrap().pair.alert, Some(ran.alerts[0].id));
+    let (at, fate) = (ran.alerts[0].ts, Fate::Raised);
+    assert_eq!(domain.unwrap().pair.novelty(), Some(Novelty { at, fate }));
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! The index by destination: entries that the ledger does not show yet.
+//!
+//! The ledger keeps the index in buckets, and an entry a bucket would cost more than the pair itself. So entries wait here
+//! until the journal rows of their pairs go; a restart has them from these rows. Hardly anybody asks, so they are put in
+//! order only when somebody does.
+
+use std::collections::VecDeque;
+
+use crate::model::{Holder, WorkloadId};
+
+/// So many entries are looked through one by one before they are put in order.
+const FRESH: usize = 512;
+
+/// Entries that the ledger may not show yet.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    /// Entries in any order.
+    fresh: Vec<Holder>,
+    /// Sorted runs, each at least twice as long as the next.
+    runs: Vec<Vec<Holder>>,
+    /// What was handed over, sorted, and the batch that takes it to the ledger.
+    handed: VecDeque<(u64, Vec<Holder>)>,
+}
+
+impl Recent {
+    /// Adds an entry.
+    pub fn add(&mut self, holder: Holder) {
+        self.fresh.push(holder);
+    }
+
+    /// Returns who has an entry for a destination, in any order.
+    pub fn of(&mut self, destination: u64) -> Vec<WorkloadId> {
+        if self.fresh.len() > FRESH {
+            self.settle();
+        }
+        let mut found: Vec<WorkloadId> = self
+            .fresh
+            .iter()
+            .filter(|holder| holder.destination == destination)
+            .map(|holder| holder.workload)
+            .collect();
+        for run in self.runs.iter().chain(self.handed.iter().map(|(_, run)| run)) {
+            let start = run.partition_point(|holder| holder.destination < destination);
+            let same = run.iter().skip(start);
+            let same = same.take_while(|holder| holder.destination == destination);
+            found.extend(same.map(|holder| holder.workload));
+        }
+        found
+    }
+
+    /// Makes a run of what is in no order.
+    fn settle(&mut self) {
+        let mut run = std::mem::take(&mut self.fresh);
+        run.sort_unstable();
+        while let Some(longer) = self.runs.pop_if(|last| last.len() < 2 * run.len()) {
+            run.extend(longer);
+            // The sort finds the two runs and merges them.
+            run.sort();
+        }
+        self.runs.push(run);
+    }
+
+    /// Hands all entries over in order, to be written with this batch.
+    pub fn take(&mut self, batch: u64) -> Vec<Holder> {
+        let mut all = std::mem::take(&mut self.fresh);
+        all.sort_unstable();
+        for run in std::mem::take(&mut self.runs) {
+            all.extend(run);
+        }
+        all.sort();
+        all.dedup();
+        if !all.is_empty() {
+            self.handed.push_back((batch, all.clone()));
+        }
+        all
+    }
+
+    /// Forgets what was handed over up to this batch: the ledger shows it.
+    pub fn forget(&mut self, through: u64) {
+        while self.handed.front().is_some_and(|(batch, _)| *batch <= through) {
+            self.handed.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn holder() -> impl Strategy<Value = Holder> {
+        (0..4_u64, 0..4_u32, 0..3_i32).prop_map(|(destination, workload, day)| Holder {
+            destination,
+            workload: WorkloadId(workload),
+            day,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn entries_are_found_whatever_was_asked_and_handed_over(
+            steps in prop::collection::vec((prop::collection::vec(holder(), 0..400), any::<bool>()), 0..12),
+        ) {
+            let mut recent = Recent::default();
+            let mut all: Vec<Holder> = Vec::new();
+            let mut handed: Vec<Holder> = Vec::new();
+            for (batch, (entries, takes)) in (1..).zip(steps) {
+                for entry in entries {
+                    recent.add(entry);
+                    all.push(entry);
+                }
+                if takes {
+                    handed.extend(recent.take(batch));
+                }
+                for destination in 0..4 {
+                    let mut found = recent.of(destination);
+                    found.sort_unstable();
+                    found.dedup();
+                    let same = all.iter().filter(|entry| entry.destination == destination);
+                    let mut expected: Vec<WorkloadId> = same.map(|entry| entry.workload).collect();
+                    expected.sort_unstable();
+                    expected.dedup();
+                    prop_assert_eq!(found, expected);
+                }
+            }
+            handed.extend(recent.take(99));
+            recent.forget(99);
+            prop_assert!(recent.of(1).is_empty());
+            let in_order = |mut entries: Vec<Holder>| {
+                entries.sort_unstable();
+                entries.dedup();
+                entries
+            };
+            prop_assert_eq!(in_order(handed), in_order(all));
+        }
+    }
+}
