@@ -46,6 +46,17 @@ pub struct DecodeReport {
     pub counters: Counters,
 }
 
+/// Facts are told once in each of these stretches of packet time, so that what the judge remembers for a day stays
+/// fresh.
+const TOLD_FOR: Span = Span::hours(1);
+
+/// Returns the number of the stretch in which a fact is told once by each worker. What the judge makes of the first must
+/// not change by the others', since how many there are depends on the number of workers (rule T2).
+#[must_use]
+pub const fn telling(at: Timestamp) -> i64 {
+    at.0.div_euclid(TOLD_FOR.0)
+}
+
 /// A fact that matters beyond its partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
@@ -103,7 +114,7 @@ impl Hash for Fact {
 }
 
 /// A server answered a client's query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Answered {
     /// The address space.
     pub segment: Segment,

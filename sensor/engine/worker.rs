@@ -1,6 +1,9 @@
 //! A worker: the partitions that one thread serves, and what they tell the judge.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
@@ -9,7 +12,7 @@ use crate::names::{Interner, Names};
 
 use super::limits::Limits;
 use super::partition::PARTITIONS;
-use super::report::{Ending, Mark, Report};
+use super::report::{Ending, Fact, Mark, Report, telling};
 
 mod dns;
 mod part;
@@ -46,7 +49,14 @@ struct Shared {
     /// Evidence of this epoch, written at its mark.
     found: Vec<NameRecord>,
     report: Report,
+    /// When facts were told, each by a seeded 64-bit hash: two that share one are as likely as a disk's undetected read
+    /// error.
+    told: HashMap<u64, i64, foldhash::fast::RandomState>,
+    hasher: foldhash::quality::RandomState,
 }
+
+/// How many facts a worker remembers to have told; all are forgotten when it is more, and told again.
+const TOLD_LIMIT: usize = 1 << 18;
 
 /// One worker.
 #[derive(Debug)]
@@ -68,6 +78,8 @@ impl Worker {
                 interner: Interner::default(),
                 found: Vec::new(),
                 report: Report::default(),
+                told: HashMap::default(),
+                hasher: foldhash::quality::RandomState::default(),
             },
         }
     }
@@ -81,7 +93,9 @@ impl Worker {
 
     /// Ends an epoch in every partition.
     pub fn end_epoch(&mut self, mark: &Mark) {
-        let Shared { setup, report, .. } = &mut self.shared;
+        let Shared {
+            setup, report, told, ..
+        } = &mut self.shared;
         let Report { flows, counters, .. } = report;
         for part in self.parts.iter_mut().flatten() {
             part.end_epoch(mark, flows, counters);
@@ -90,6 +104,9 @@ impl Worker {
         let ended = ends(&flows.candidates) + ends(&flows.others_ended);
         counters.add(Counter::FlowsEnded, ended as u64);
         counters.add(Counter::FlowsEvicted, flows.evicted);
+        if matches!(mark.ending, Ending::Stretch(_)) {
+            told.clear();
+        }
         if setup.records == Records::NotWanted {
             flows.others_ended.clear();
         }
@@ -117,6 +134,23 @@ impl Worker {
 }
 
 impl Shared {
+    /// Tells a fact, unless it was told in this stretch of time.
+    fn tell(&mut self, fact: Fact, packet: &Packet) {
+        let (hash, now) = (self.hasher.hash_one(fact), telling(packet.time));
+        if let Some(told) = self.told.get_mut(&hash) {
+            if *told == now {
+                return;
+            }
+            *told = now;
+        } else {
+            if self.told.len() >= TOLD_LIMIT {
+                self.told.clear();
+            }
+            self.told.insert(hash, now);
+        }
+        self.report.facts.push((fact, packet.time));
+    }
+
     /// Counts a flow of a segment, and whether both its ends are outside (rule S1).
     fn count_opened(&mut self, segment: Segment, is_external: bool) {
         let external = u64::from(is_external);

@@ -4,6 +4,7 @@
 
 mod address;
 mod alert;
+mod chunked;
 mod counters;
 mod destination;
 mod event;
@@ -22,6 +23,7 @@ mod workload;
 
 pub use address::*;
 pub use alert::*;
+pub use chunked::*;
 pub use counters::*;
 pub use destination::*;
 pub use event::*;

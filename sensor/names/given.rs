@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::model::{Address, Admission, Arrival, Evidence, EvidenceKind, Provenance, Span, Timestamp};
+use crate::model::{Address, Admission, Arrival, Chunked, Evidence, EvidenceKind, Provenance, Span, Timestamp};
 
 use super::life::{SAVED_EVERY, kept_until, used_until};
 
@@ -147,7 +147,7 @@ pub(super) struct Written {
 pub(super) struct Given {
     /// Stands for the client in the index by address.
     pub number: u32,
-    known: Vec<Known>,
+    known: Chunked<Known>,
     by_address: HashTable<u32>,
     names: Vec<Name>,
     by_name: HashTable<u32>,
@@ -157,7 +157,7 @@ impl Given {
     pub const fn new(number: u32) -> Self {
         Self {
             number,
-            known: Vec::new(),
+            known: Chunked::new(),
             by_address: HashTable::new(),
             names: Vec::new(),
             by_name: HashTable::new(),
@@ -168,8 +168,8 @@ impl Given {
         self.known.is_empty()
     }
 
-    pub fn known(&self) -> &[Known] {
-        &self.known
+    pub fn known(&self) -> impl Iterator<Item = &Known> {
+        self.known.iter()
     }
 
     /// Returns the place of the name that evidence is for.
@@ -313,7 +313,6 @@ impl Given {
         if dropped == 0 {
             return dropped;
         }
-        self.known.shrink_to(self.known.len() * 2);
         let names = std::mem::take(&mut self.names);
         self.by_name = HashTable::new();
         for slot in 0..self.known.len() {
@@ -332,7 +331,7 @@ impl Given {
         }
         self.by_address = HashTable::with_capacity(self.known.len());
         let known = &self.known;
-        for (slot, own) in (0_u32..).zip(known) {
+        for (slot, own) in (0_u32..).zip(known.iter()) {
             let hash = hasher.hash_one(own.address);
             self.by_address
                 .insert_unique(hash, slot, |&slot| hash_in(known, slot, hasher));
@@ -342,7 +341,7 @@ impl Given {
 
     /// Moves every time by `span` (rule T1).
     pub fn shift(&mut self, span: Span) {
-        for known in &mut self.known {
+        for known in self.known.iter_mut() {
             for time in [&mut known.first, &mut known.last, &mut known.expires, &mut known.saved] {
                 *time = time.plus(span);
             }
@@ -354,7 +353,7 @@ impl Given {
     }
 }
 
-fn hash_in(known: &[Known], slot: u32, hasher: &Hasher) -> u64 {
+fn hash_in(known: &Chunked<Known>, slot: u32, hasher: &Hasher) -> u64 {
     known
         .get(slot as usize)
         .map_or(0, |known| hasher.hash_one(known.address))

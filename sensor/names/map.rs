@@ -233,7 +233,7 @@ impl Names {
         let surplus = self.len() - limit + limit / 8;
         let mut ages: Vec<Age> = Vec::with_capacity(self.len());
         for client in &self.clients {
-            ages.extend(client.known().iter().map(|known| age_of(*client.key(), known)));
+            ages.extend(client.known().map(|known| age_of(*client.key(), known)));
         }
         if surplus == 0 || ages.is_empty() {
             return 0;
@@ -276,7 +276,7 @@ impl Names {
     fn index(&self) {
         let mut entries = Vec::with_capacity(self.len());
         for client in &self.clients {
-            let addresses = client.known().iter().map(|known| known.address);
+            let addresses = client.known().map(|known| known.address);
             entries.extend(addresses.map(|address| told::entry(self.hash_of(client.key().0, address), client.number)));
         }
         self.told.replace(entries);

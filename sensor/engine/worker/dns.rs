@@ -60,11 +60,11 @@ impl Part {
             name: query.name.as_str().as_bytes(),
         };
         self.queries.ask(&key, packet.time);
-        self.tell(Fact::Queries(packet.source), packet, shared);
+        shared.tell(Fact::Queries(packet.source), packet);
         if let Some(mac) = packet.from_mac
             && shared.setup.network.locality(packet.from) == Locality::Internal
         {
-            self.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet, shared);
+            shared.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet);
         }
         true
     }
@@ -102,7 +102,11 @@ impl Part {
                 server: packet.from,
                 is_recursive: response.recursion_desired,
             };
-            self.tell(Fact::Answered(answered), packet, shared);
+            if answered.is_recursive {
+                shared.tell(Fact::Answered(answered), packet);
+            } else {
+                self.tell_iterator(answered, packet, shared);
+            }
         }
         if response.rcode != NO_ERROR {
             return true;
