@@ -117,8 +117,9 @@ impl Worker {
     pub fn report(&mut self, names: &Names) -> Report {
         let Shared { found, report, .. } = &mut self.shared;
         report.answered.extend(found.iter().map(|piece| piece.address));
-        names.write(found, |record| report.save.push(record));
-        found.clear();
+        let expected = found.len();
+        names.write(found);
+        report.save = std::mem::replace(found, Vec::with_capacity(expected));
         // The next epoch will be much like this one: what grows by doubling is moved again and again.
         let next = Report {
             flows: FlowReport {
@@ -126,7 +127,6 @@ impl Worker {
                 ..FlowReport::default()
             },
             answered: Vec::with_capacity(report.answered.len()),
-            save: Vec::with_capacity(report.save.len()),
             ..Report::default()
         };
         std::mem::replace(report, next)

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-
-use crate::model::{Address, Admission, Arrival, Chunked, Evidence, EvidenceKind, Provenance, Span, Timestamp};
+use crate::model::{
+    Address, Admission, Arrival, Chunked, Evidence, EvidenceKind, NameRecord, Provenance, Span, Timestamp,
+};
 
 use super::life::{SAVED_EVERY, kept_until, used_until};
+use super::slots::Slots;
 
 /// How many names of one client an address keeps; a further one drops the one answered longest ago.
 pub const NAMES_A_CLIENT: usize = 16;
@@ -18,28 +19,25 @@ pub(super) type Hasher = foldhash::fast::RandomState;
 
 /// One piece of evidence, and when it was last handed to the ledger.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub address: Address,
-    provenance: Arc<Provenance>,
-    /// The name's place among the names of the client.
-    place: u32,
-    pub first: Timestamp,
-    pub last: Timestamp,
+struct Known {
+    address: Address,
+    first: Timestamp,
+    last: Timestamp,
     expires: Timestamp,
     arrival: Arrival,
     saved: Timestamp,
     ttl: u32,
     greatest_ttl: u32,
+    /// Where its provenance stands among the client's.
+    place: u32,
     kind: EvidenceKind,
     admission: Admission,
 }
 
 impl Known {
-    fn new(address: Address, place: u32, evidence: Evidence) -> Self {
+    const fn new(address: Address, place: u32, evidence: &Evidence) -> Self {
         Self {
             address,
-            place,
-            provenance: evidence.provenance,
             first: evidence.first,
             last: evidence.last,
             expires: evidence.expires,
@@ -47,42 +45,9 @@ impl Known {
             saved: evidence.last,
             ttl: evidence.ttl,
             greatest_ttl: evidence.greatest_ttl,
+            place,
             kind: evidence.kind,
             admission: evidence.admission,
-        }
-    }
-
-    pub fn name(&self) -> &Arc<str> {
-        &self.provenance.name
-    }
-
-    /// Says whether a query was seen for it, or could not have been.
-    pub fn counts(&self) -> bool {
-        self.admission == Admission::Admitted
-    }
-
-    /// Returns until when it is kept at all.
-    pub fn kept_until(&self) -> Timestamp {
-        kept_until(self.last, self.greatest_ttl, self.expires)
-    }
-
-    /// What a client's names are sorted by where there are too many.
-    fn rank(&self) -> (bool, Timestamp, Reverse<&Arc<str>>) {
-        (self.counts(), self.last, Reverse(self.name()))
-    }
-
-    fn evidence(&self, client: Address, expires: Timestamp) -> Evidence {
-        Evidence {
-            provenance: Arc::clone(&self.provenance),
-            client,
-            kind: self.kind,
-            admission: self.admission,
-            ttl: self.ttl,
-            greatest_ttl: self.greatest_ttl,
-            first: self.first,
-            last: self.last,
-            expires,
-            arrival: self.arrival,
         }
     }
 
@@ -90,13 +55,13 @@ impl Known {
     ///
     /// Answers that count and those that nobody asked for are never mixed: one that counts replaces all that do not, and
     /// those neither prolong nor change it.
-    fn merge(&mut self, new: &Evidence) {
+    fn merge(&mut self, place: u32, new: &Evidence) {
         match (self.admission, new.admission) {
             (Admission::Admitted, Admission::Unsolicited) => return,
             (Admission::Unsolicited, Admission::Admitted) => {
                 *self = Self {
                     saved: self.saved,
-                    ..Self::new(self.address, self.place, new.clone())
+                    ..Self::new(self.address, place, new)
                 };
                 return;
             }
@@ -110,18 +75,32 @@ impl Known {
             self.arrival = new.arrival;
             self.ttl = new.ttl;
             self.kind = new.kind;
-            if !Arc::ptr_eq(&self.provenance, &new.provenance) {
-                self.provenance = Arc::clone(&new.provenance);
-            }
+            self.place = place;
         }
     }
 }
 
-/// A name that a client was given, and its last use, which renews every address of the name (rule N3).
+/// A piece of evidence as those who drop some look at it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Piece<'a> {
+    /// Whether a query was seen for it, or could not have been.
+    pub counts: bool,
+    /// The last answer.
+    pub last: Timestamp,
+    /// The name; of two, the smaller one is kept.
+    pub name: Reverse<&'a Arc<str>>,
+    /// The address.
+    pub address: Address,
+    /// Until when it is kept at all.
+    pub kept_until: Timestamp,
+}
+
+/// A provenance that a client was given, and the last use of its name, which renews every address of the name (rule N3).
 #[derive(Debug)]
-struct Name {
-    /// Whose name it is.
+struct Named {
     provenance: Arc<Provenance>,
+    /// The first place with the same name: uses are noted there.
+    first: u32,
     used: Option<Use>,
 }
 
@@ -148,9 +127,9 @@ pub(super) struct Given {
     /// Stands for the client in the index by address.
     pub number: u32,
     known: Chunked<Known>,
-    by_address: HashTable<u32>,
-    names: Vec<Name>,
-    by_name: HashTable<u32>,
+    by_address: Slots,
+    named: Chunked<Named>,
+    by_name: Slots,
 }
 
 impl Given {
@@ -158,9 +137,9 @@ impl Given {
         Self {
             number,
             known: Chunked::new(),
-            by_address: HashTable::new(),
-            names: Vec::new(),
-            by_name: HashTable::new(),
+            by_address: Slots::new(),
+            named: Chunked::new(),
+            by_name: Slots::new(),
         }
     }
 
@@ -168,66 +147,89 @@ impl Given {
         self.known.is_empty()
     }
 
-    pub fn known(&self) -> impl Iterator<Item = &Known> {
-        self.known.iter()
+    /// Returns every piece of evidence.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.known.iter().filter_map(|known| piece_of(&self.named, known))
     }
 
-    /// Returns the place of the name that evidence is for.
-    pub fn name(&mut self, provenance: &Arc<Provenance>, hasher: &Hasher) -> u32 {
+    /// Returns the place of a provenance, which it gets if it is new to the client.
+    pub fn place(&mut self, provenance: &Arc<Provenance>, hasher: &Hasher) -> u32 {
         let hash = hasher.hash_one(&*provenance.name);
-        if let Some(place) = self.place_of(provenance, hash) {
-            return place;
+        let mut first = None;
+        for at in self.by_name.of(hash) {
+            let Some(named) = self.named.get(at) else { continue };
+            if Arc::ptr_eq(&named.provenance, provenance) || named.provenance == *provenance {
+                return at as u32;
+            }
+            if named.provenance.name == provenance.name {
+                first = Some(named.first);
+            }
         }
-        let place = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.push(Name {
+        let place = self.named.len() as u32;
+        self.named.push(Named {
             provenance: Arc::clone(provenance),
+            first: first.unwrap_or(place),
             used: None,
         });
-        let names = &self.names;
-        self.by_name
-            .insert_unique(hash, place, |&place| hash_of_name(names, place, hasher));
+        self.by_name.insert(hash, place);
         place
     }
 
-    fn place_of(&self, provenance: &Arc<Provenance>, hash: u64) -> Option<u32> {
-        let is_it = |&place: &u32| {
-            self.names.get(place as usize).is_some_and(|name| {
-                Arc::ptr_eq(&name.provenance, provenance) || name.provenance.name == provenance.name
-            })
-        };
-        self.by_name.find(hash, is_it).copied()
+    fn first_of(&self, place: u32) -> Option<u32> {
+        self.named.get(place as usize).map(|named| named.first)
     }
 
-    /// Adds a piece of evidence for the name at `place`, or merges it with what is known of the same name and address.
-    pub fn write(&mut self, address: Address, place: u32, evidence: &Evidence, hasher: &Hasher) -> Written {
-        let hash = hasher.hash_one(address);
+    /// Returns where the evidence for an address by the name of a provenance stands, and how many names the address has if
+    /// there is none.
+    fn find(&self, address: Address, place: u32, hash: u64) -> Result<usize, usize> {
+        let first = self.first_of(place);
         let mut names = 0;
-        let mut same = None;
-        for &slot in self.by_address.iter_hash(hash) {
-            let known = self.known.get(slot as usize).filter(|known| known.address == address);
-            let Some(known) = known else { continue };
+        for at in self.by_address.of(hash) {
+            let Some(known) = self.known.get(at).filter(|known| known.address == address) else {
+                continue;
+            };
+            if known.place == place || self.first_of(known.place) == first {
+                return Ok(at);
+            }
             names += 1;
-            if known.place == place {
-                same = Some(slot);
-                break;
-            }
         }
-        if let Some(known) = same.and_then(|slot| self.known.get_mut(slot as usize)) {
-            known.merge(evidence);
-            let is_due = known.last.since(known.saved) >= SAVED_EVERY;
-            if is_due {
-                known.saved = known.last;
+        Err(names)
+    }
+
+    /// Adds a piece of evidence with the provenance at `place`, or merges it with what is known of the same name and
+    /// address. If the ledger should get what was merged, the piece becomes that.
+    pub fn write(&mut self, place: u32, piece: &mut NameRecord, hasher: &Hasher) -> Written {
+        let (address, evidence) = (piece.address, &mut piece.evidence);
+        let hash = hasher.hash_one(address);
+        match self.find(address, place, hash) {
+            Ok(at) => {
+                let Some(known) = self.known.get_mut(at) else {
+                    return Written {
+                        added: None,
+                        is_due: false,
+                    };
+                };
+                known.merge(place, evidence);
+                let is_due = known.last.since(known.saved) >= SAVED_EVERY;
+                if is_due {
+                    known.saved = known.last;
+                    if let Some(known) = self.known.get(at)
+                        && let Some(whole) = self.evidence(known, evidence.client, self.lives_until(known))
+                    {
+                        *evidence = whole;
+                    }
+                }
+                Written { added: None, is_due }
             }
-            return Written { added: None, is_due };
-        }
-        let slot = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        self.known.push(Known::new(address, place, evidence.clone()));
-        let known = &self.known;
-        self.by_address
-            .insert_unique(hash, slot, |&slot| hash_in(known, slot, hasher));
-        Written {
-            added: Some(names + 1),
-            is_due: true,
+            Err(names) => {
+                let at = self.known.len() as u32;
+                self.known.push(Known::new(address, place, evidence));
+                self.by_address.insert(hash, at);
+                Written {
+                    added: Some(names + 1),
+                    is_due: true,
+                }
+            }
         }
     }
 
@@ -239,20 +241,41 @@ impl Given {
         at: Timestamp,
         hasher: &Hasher,
     ) -> impl Iterator<Item = Evidence> {
-        let slots = self.by_address.iter_hash(hasher.hash_one(address));
-        let known = slots.filter_map(|&slot| self.known.get(slot as usize));
-        known.filter(move |known| known.address == address).map(move |known| {
-            let expires = if known.expires < at {
-                self.lives_until(known)
-            } else {
-                known.expires
-            };
-            known.evidence(client, expires)
+        let places = self.by_address.of(hasher.hash_one(address));
+        let known = places.filter_map(|at| self.known.get(at));
+        known
+            .filter(move |known| known.address == address)
+            .filter_map(move |known| {
+                let expires = if known.expires < at {
+                    self.lives_until(known)
+                } else {
+                    known.expires
+                };
+                self.evidence(known, client, expires)
+            })
+    }
+
+    fn evidence(&self, known: &Known, client: Address, expires: Timestamp) -> Option<Evidence> {
+        let named = self.named.get(known.place as usize)?;
+        Some(Evidence {
+            provenance: Arc::clone(&named.provenance),
+            client,
+            kind: known.kind,
+            admission: known.admission,
+            ttl: known.ttl,
+            greatest_ttl: known.greatest_ttl,
+            first: known.first,
+            last: known.last,
+            expires,
+            arrival: known.arrival,
         })
     }
 
     fn lives_until(&self, known: &Known) -> Timestamp {
-        let used = self.names.get(known.place as usize).and_then(|name| name.used);
+        let first = self
+            .first_of(known.place)
+            .and_then(|first| self.named.get(first as usize));
+        let used = first.and_then(|named| named.used);
         let used = used.map(|used| used_until(used.last, known.ttl, known.last, known.greatest_ttl));
         used.map_or(known.expires, |used| used.max(known.expires))
     }
@@ -260,13 +283,13 @@ impl Given {
     /// Notes that a name explained a contact with an address at `at`. Returns the evidence as it stands now if the ledger
     /// should know, so that a restart does not take a name in use for an expired one.
     pub fn renew(&mut self, address: Address, evidence: &Evidence, at: Timestamp, hasher: &Hasher) -> Option<Evidence> {
-        let is_it = |&&slot: &&u32| {
-            let known = self.known.get(slot as usize);
-            known.is_some_and(|known| known.address == address && known.name() == evidence.name())
-        };
-        let slot = *self.by_address.iter_hash(hasher.hash_one(address)).find(is_it)?;
-        let known = self.known.get(slot as usize)?;
-        let used = &mut self.names.get_mut(known.place as usize)?.used;
+        let known = self.by_address.of(hasher.hash_one(address)).find_map(|at| {
+            let known = self.known.get(at).filter(|known| known.address == address)?;
+            let named = self.named.get(known.place as usize)?;
+            (named.provenance.name == evidence.provenance.name).then_some(known)
+        })?;
+        let first = self.first_of(known.place)?;
+        let used = &mut self.named.get_mut(first as usize)?.used;
         let used = used.get_or_insert(Use {
             last: at,
             saved: evidence.last,
@@ -276,65 +299,56 @@ impl Given {
             return None;
         }
         used.saved = used.last;
-        Some(known.evidence(evidence.client, self.lives_until(known)))
-    }
-
-    /// Returns the evidence of the name at `place` for an address, as the ledger keeps it.
-    pub fn saved(&self, address: Address, place: u32, client: Address, hasher: &Hasher) -> Option<Evidence> {
-        let slots = self.by_address.iter_hash(hasher.hash_one(address));
-        let mut known = slots.filter_map(|&slot| self.known.get(slot as usize));
-        let known = known.find(|known| known.address == address && known.place == place)?;
-        Some(known.evidence(client, self.lives_until(known)))
+        self.evidence(known, evidence.client, self.lives_until(known))
     }
 
     /// Keeps at most [`NAMES_A_CLIENT`] names for an address: those that count, answered last, then the smaller names.
     /// Returns how many went.
     pub fn bound(&mut self, address: Address, hasher: &Hasher) -> usize {
-        let of_address = self.known.iter().filter(|known| known.address == address);
-        let mut ranks: Vec<_> = of_address.map(Known::rank).collect();
-        let surplus = ranks.len().saturating_sub(NAMES_A_CLIENT);
-        if surplus == 0 {
-            return 0;
-        }
-        ranks.sort_unstable();
-        let Some((counts, last, Reverse(name))) = ranks.get(surplus).copied() else {
+        let mut pieces: Vec<Piece<'_>> = self.pieces().filter(|piece| piece.address == address).collect();
+        let surplus = pieces.len().saturating_sub(NAMES_A_CLIENT);
+        pieces.sort_unstable();
+        let Some(least) = pieces.get(surplus).filter(|_| surplus > 0) else {
             return 0;
         };
-        let name = Arc::clone(name);
-        let least = (counts, last, Reverse(&name));
-        self.drop_where(|known| known.address == address && known.rank() < least, hasher)
+        let name = Arc::clone(least.name.0);
+        let least = Piece {
+            name: Reverse(&name),
+            ..least.clone()
+        };
+        self.drop_where(|piece| piece.address == address && *piece < least, hasher)
     }
 
-    /// Drops evidence, and uses of names that are not known any more; returns how much went.
-    pub fn drop_where(&mut self, mut is_over: impl FnMut(&Known) -> bool, hasher: &Hasher) -> usize {
+    /// Drops evidence, and provenances that nothing needs any more; returns how much evidence went.
+    pub fn drop_where(&mut self, mut is_over: impl FnMut(&Piece<'_>) -> bool, hasher: &Hasher) -> usize {
         let before = self.known.len();
-        self.known.retain(|known| !is_over(known));
+        let named = std::mem::take(&mut self.named);
+        self.known
+            .retain(|known| piece_of(&named, known).is_some_and(|piece| !is_over(&piece)));
         let dropped = before - self.known.len();
         if dropped == 0 {
-            return dropped;
+            self.named = named;
+            return 0;
         }
-        let names = std::mem::take(&mut self.names);
-        self.by_name = HashTable::new();
-        for slot in 0..self.known.len() {
-            let Some(provenance) = self.known.get(slot).map(|known| Arc::clone(&known.provenance)) else {
+        self.by_name = Slots::new();
+        self.by_address = Slots::with_capacity(self.known.len());
+        for at in 0..self.known.len() {
+            let Some((address, old)) = self.known.get(at).map(|known| (known.address, known.place)) else {
                 continue;
             };
-            let place = self.name(&provenance, hasher);
-            let Some(known) = self.known.get_mut(slot) else {
-                continue;
-            };
-            let used = names.get(known.place as usize).and_then(|name| name.used);
-            known.place = place;
-            if let Some(name) = self.names.get_mut(place as usize) {
-                name.used = used;
+            self.by_address.insert(hasher.hash_one(address), at as u32);
+            let Some(moved) = named.get(old as usize) else { continue };
+            let used = named.get(moved.first as usize).and_then(|first| first.used);
+            let place = self.place(&moved.provenance, hasher);
+            if let Some(known) = self.known.get_mut(at) {
+                known.place = place;
             }
-        }
-        self.by_address = HashTable::with_capacity(self.known.len());
-        let known = &self.known;
-        for (slot, own) in (0_u32..).zip(known.iter()) {
-            let hash = hasher.hash_one(own.address);
-            self.by_address
-                .insert_unique(hash, slot, |&slot| hash_in(known, slot, hasher));
+            if let Some(first) = self
+                .first_of(place)
+                .and_then(|first| self.named.get_mut(first as usize))
+            {
+                first.used = used;
+            }
         }
         dropped
     }
@@ -346,21 +360,20 @@ impl Given {
                 *time = time.plus(span);
             }
         }
-        for used in self.names.iter_mut().filter_map(|name| name.used.as_mut()) {
+        for used in self.named.iter_mut().filter_map(|named| named.used.as_mut()) {
             used.last = used.last.plus(span);
             used.saved = used.saved.plus(span);
         }
     }
 }
 
-fn hash_in(known: &Chunked<Known>, slot: u32, hasher: &Hasher) -> u64 {
-    known
-        .get(slot as usize)
-        .map_or(0, |known| hasher.hash_one(known.address))
-}
-
-fn hash_of_name(names: &[Name], place: u32, hasher: &Hasher) -> u64 {
-    names
-        .get(place as usize)
-        .map_or(0, |name| hasher.hash_one(&*name.provenance.name))
+fn piece_of<'a>(named: &'a Chunked<Named>, known: &Known) -> Option<Piece<'a>> {
+    let named = named.get(known.place as usize)?;
+    Some(Piece {
+        counts: known.admission == Admission::Admitted,
+        last: known.last,
+        name: Reverse(&named.provenance.name),
+        address: known.address,
+        kept_until: kept_until(known.last, known.greatest_ttl, known.expires),
+    })
 }

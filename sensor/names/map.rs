@@ -11,10 +11,11 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::model::{Address, Evidence, NameRecord, Segment, Span, Timestamp};
+use crate::model::{Address, Evidence, NameRecord, Provenance, Segment, Span, Timestamp};
 use dashmap::DashMap;
+use dashmap::mapref::one::RefMut;
 
-use super::given::{Given, Hasher, Known, NAMES_A_CLIENT};
+use super::given::{Given, Hasher, NAMES_A_CLIENT, Piece};
 use super::told::{self, Told};
 
 /// Parts of the map, each with a lock of its own: many, so that threads seldom take the same one after each other.
@@ -80,57 +81,50 @@ impl Names {
     }
 
     /// Adds evidence, or merges it with what is known of the same client, name and address. What should go to the ledger,
-    /// because it is new or because the stored one is old, is handed to `save` as it stands now.
+    /// because it is new or because the stored one is old, is left in `pieces` as it stands now.
     ///
-    /// Evidence of one client should stand together: it is looked up once.
-    pub fn write(&self, pieces: &[NameRecord], mut save: impl FnMut(NameRecord)) {
-        let client_of = |piece: &NameRecord| (piece.segment, piece.evidence.client);
-        let provenance_of = |piece: &NameRecord| Arc::as_ptr(&piece.evidence.provenance);
+    /// Evidence of one client and one response should stand together: both are looked up once.
+    pub fn write(&self, pieces: &mut Vec<NameRecord>) {
         let mut added = 0;
         let mut entries = Vec::with_capacity(pieces.len());
-        for told in pieces.chunk_by(|a, b| client_of(a) == client_of(b)) {
-            let Some(first) = told.first() else { continue };
-            let client = client_of(first);
-            let mut given = self.clients.entry(client).or_insert_with(|| {
-                let number = self.numbers.write().unwrap_or_else(PoisonError::into_inner).add(client);
-                Given::new(number)
-            });
-            for named in told.chunk_by(|a, b| provenance_of(a) == provenance_of(b)) {
-                let Some(first) = named.first() else { continue };
-                let place = given.name(&first.evidence.provenance, &self.hasher);
-                for piece in named {
-                    let (address, written) = (
-                        piece.address,
-                        given.write(piece.address, place, &piece.evidence, &self.hasher),
-                    );
-                    added += usize::from(written.added.is_some());
-                    match written.added {
-                        Some(1) => {
-                            entries.push(told::entry(self.hash_of(client.0, address), given.number));
-                        }
-                        Some(names) if names > NAMES_A_CLIENT => {
-                            let mut overfull = self.overfull.lock().unwrap_or_else(PoisonError::into_inner);
-                            overfull.push((client.0, address, client.1));
-                        }
-                        _ => {}
-                    }
-                    if !written.is_due {
-                        continue;
-                    }
-                    let saved = match written.added {
-                        Some(_) => Some(piece.clone()),
-                        None => given
-                            .saved(address, place, client.1, &self.hasher)
-                            .map(|evidence| NameRecord {
-                                segment: client.0,
-                                address,
-                                evidence,
-                            }),
-                    };
-                    saved.into_iter().for_each(&mut save);
-                }
+        let mut held: Option<(Client, RefMut<'_, Client, Given>)> = None;
+        let mut latest: Option<(Arc<Provenance>, u32)> = None;
+        pieces.retain_mut(|piece| {
+            let client = (piece.segment, piece.evidence.client);
+            if held.as_ref().is_some_and(|(other, _)| *other != client) {
+                // One part of the map is locked at a time.
+                held = None;
+                latest = None;
             }
-        }
+            let (_, given) = held.get_or_insert_with(|| {
+                let given = self.clients.entry(client).or_insert_with(|| {
+                    let number = self.numbers.write().unwrap_or_else(PoisonError::into_inner).add(client);
+                    Given::new(number)
+                });
+                (client, given)
+            });
+            let provenance = &piece.evidence.provenance;
+            let place = match &latest {
+                Some((other, place)) if Arc::ptr_eq(other, provenance) => *place,
+                _ => {
+                    let place = given.place(provenance, &self.hasher);
+                    latest = Some((Arc::clone(provenance), place));
+                    place
+                }
+            };
+            let address = piece.address;
+            let written = given.write(place, piece, &self.hasher);
+            added += usize::from(written.added.is_some());
+            match written.added {
+                Some(1) => entries.push(told::entry(self.hash_of(client.0, address), given.number)),
+                Some(names) if names > NAMES_A_CLIENT => {
+                    let mut overfull = self.overfull.lock().unwrap_or_else(PoisonError::into_inner);
+                    overfull.push((client.0, address, client.1));
+                }
+                _ => {}
+            }
+            written.is_due
+        });
         self.told.extend(&entries);
         self.len.fetch_add(added, Ordering::Relaxed);
     }
@@ -220,7 +214,7 @@ impl Names {
 
     /// Drops what is not even kept to say `expired`; returns how much. Only the judge calls it.
     pub fn expire(&self, now: Timestamp) -> usize {
-        self.drop_where(|_, known| now > known.kept_until())
+        self.drop_where(|_, piece| now > piece.kept_until)
     }
 
     /// Drops what was answered longest ago until `limit` pieces are left; returns how much. Only the judge calls it.
@@ -233,7 +227,7 @@ impl Names {
         let surplus = self.len() - limit + limit / 8;
         let mut ages: Vec<Age> = Vec::with_capacity(self.len());
         for client in &self.clients {
-            ages.extend(client.known().map(|known| age_of(*client.key(), known)));
+            ages.extend(client.pieces().map(|piece| age_of(*client.key(), &piece)));
         }
         if surplus == 0 || ages.is_empty() {
             return 0;
@@ -242,7 +236,7 @@ impl Names {
         let (_, threshold, _) = ages.select_nth_unstable(last);
         let threshold = threshold.clone();
         drop(ages);
-        self.drop_where(|client, known| age_of(client, known) <= threshold)
+        self.drop_where(|client, piece| age_of(client, piece) <= threshold)
     }
 
     /// Moves every time by `span`: the clock started anew and names keep their remaining life (rule T1).
@@ -252,11 +246,11 @@ impl Names {
         }
     }
 
-    fn drop_where(&self, is_over: impl Fn(Client, &Known) -> bool) -> usize {
+    fn drop_where(&self, is_over: impl Fn(Client, &Piece<'_>) -> bool) -> usize {
         let mut dropped = 0;
         let mut free = Vec::new();
         self.clients.retain(|client, given| {
-            dropped += given.drop_where(|known| is_over(*client, known), &self.hasher);
+            dropped += given.drop_where(|piece| is_over(*client, piece), &self.hasher);
             if given.is_empty() {
                 free.push(given.number);
             }
@@ -276,7 +270,7 @@ impl Names {
     fn index(&self) {
         let mut entries = Vec::with_capacity(self.len());
         for client in &self.clients {
-            let addresses = client.known().map(|known| known.address);
+            let addresses = client.pieces().map(|piece| piece.address);
             entries.extend(addresses.map(|address| told::entry(self.hash_of(client.key().0, address), client.number)));
         }
         self.told.replace(entries);
@@ -291,14 +285,14 @@ impl Names {
 /// last answer, then content.
 type Age = (bool, Timestamp, Segment, Address, Address, Arc<str>);
 
-fn age_of(client: Client, known: &Known) -> Age {
+fn age_of(client: Client, piece: &Piece<'_>) -> Age {
     (
-        known.counts(),
-        known.last,
+        piece.counts,
+        piece.last,
         client.0,
-        known.address,
+        piece.address,
         client.1,
-        Arc::clone(known.name()),
+        Arc::clone(piece.name.0),
     )
 }
 
@@ -334,14 +328,13 @@ mod tests {
 
     /// Writes one piece of evidence for the server; returns what should go to the ledger.
     fn write(names: &Names, evidence: Evidence) -> Option<NameRecord> {
-        let mut saved = None;
-        let piece = NameRecord {
+        let mut pieces = vec![NameRecord {
             segment: Segment::NONE,
             address: SERVER,
             evidence,
-        };
-        names.write(&[piece], |record| saved = Some(record));
-        saved
+        }];
+        names.write(&mut pieces);
+        pieces.pop()
     }
 
     fn content(names: &Names) -> Vec<Evidence> {

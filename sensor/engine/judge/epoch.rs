@@ -244,17 +244,14 @@ impl Judge {
             } else {
                 answer.evidence.admission = Admission::Unsolicited;
             }
-            let piece = NameRecord {
+            let mut pieces = vec![NameRecord {
                 segment: answer.segment,
                 address: answer.address,
                 evidence: answer.evidence,
-            };
-            let save = &mut self.out.batch.names.records;
-            self.names.write(&[piece], |record| {
-                if record.evidence.admission == Admission::Admitted {
-                    save.push(record);
-                }
-            });
+            }];
+            self.names.write(&mut pieces);
+            pieces.retain(|piece| piece.evidence.admission == Admission::Admitted);
+            self.out.batch.names.records.append(&mut pieces);
         }
         addresses.sort_unstable();
         addresses.dedup();

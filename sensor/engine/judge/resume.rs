@@ -152,7 +152,7 @@ impl Judge {
         for record in &mut names {
             record.segment = segment;
         }
-        self.names.write(&names, drop);
+        self.names.write(&mut names);
         let Some(own) = self.resumed.unnumbered.remove(&text) else {
             return;
         };
@@ -189,7 +189,7 @@ impl Judge {
             }
         }
         self.has_saved_names |= !records.is_empty();
-        self.names.write(&records, drop);
+        self.names.write(&mut records);
         Ok(())
     }
 
