@@ -13,8 +13,8 @@ use firstcontact::engine::{
 use firstcontact::flow::{Class, FlowTable};
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    Address, Admission, Arrival, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, Packet, Policy, Segment,
-    SourceId, Span, Timestamp,
+    Address, Admission, Arrival, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, NameRecord, Packet, Policy,
+    Provenance, Segment, SourceId, Span, Timestamp,
 };
 use firstcontact::names::Names;
 use firstcontact::store::Store;
@@ -177,52 +177,59 @@ fn stages(criterion: &mut Criterion) {
 }
 
 fn names(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>) {
-    let pieces: Vec<(Address, Evidence)> = (0_u32..10_000)
+    let pieces: Vec<NameRecord> = (0_u32..10_000)
         .map(|n| {
             let [_, a, b, c] = n.to_be_bytes();
             let at = Timestamp(i64::from(n));
+            let name = format!("www.site-{n}.example");
             let evidence = Evidence {
-                name: Arc::from(format!("www.site-{n}.example")),
+                provenance: Arc::new(Provenance::new(
+                    name.into(),
+                    Address::v4([10, 0, 0, 53]),
+                    Box::default(),
+                )),
                 client: Address::v4([10, 1, 0, c]),
-                server: Address::v4([10, 0, 0, 53]),
                 kind: EvidenceKind::DnsAddress,
                 admission: Admission::Admitted,
                 ttl: 300,
+                greatest_ttl: 300,
                 first: at,
                 last: at,
-                arrival: Arrival(u64::from(n)),
                 expires: at.plus(Span::hours(1)),
-                greatest_ttl: 300,
-                chain: Arc::from([]),
+                arrival: Arrival(u64::from(n)),
             };
-            (Address::v4([45, a, b, c]), evidence)
+            NameRecord {
+                segment: Segment::NONE,
+                address: Address::v4([45, a, b, c]),
+                evidence,
+            }
         })
         .collect();
     group.throughput(Throughput::Elements(pieces.len() as u64));
     group.bench_function("write a name", |bench| {
         bench.iter_batched(
-            || pieces.clone(),
-            |pieces| {
-                let names = Names::new();
-                for (address, evidence) in pieces {
-                    black_box(names.write(Segment::NONE, address, evidence));
-                }
-                names
+            || (Names::new(), pieces.clone()),
+            |(names, mut pieces)| {
+                names.write(&mut pieces);
+                (names, pieces)
             },
             BatchSize::LargeInput,
         );
     });
     let known = Names::new();
-    for (address, evidence) in pieces.clone() {
-        known.write(Segment::NONE, address, evidence);
-    }
+    known.write(&mut pieces.clone());
     group.bench_function("look a name up", |bench| {
-        let mut found = Vec::new();
         bench.iter(|| {
-            for (address, evidence) in &pieces {
-                found.clear();
-                known.of_client(Segment::NONE, *address, evidence.client, &mut found);
-                black_box(&found);
+            for piece in &pieces {
+                known.of_client(
+                    Segment::NONE,
+                    piece.address,
+                    piece.evidence.client,
+                    piece.evidence.last,
+                    |evidence| {
+                        drop(black_box(evidence));
+                    },
+                );
             }
         });
     });

@@ -8,8 +8,8 @@ use firstcontact::engine::{
 };
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, JournalRow, Ledger, LedgerError, LinkType,
-    NameRecord, Opening, Packet, PairView, Policy, SourceId, Span, StoredPage, Timestamp, WorkloadId,
+    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, JournalRow, Ledger, LedgerError, LinkType, Opening,
+    Packet, PairView, Policy, SavedNames, SourceId, Span, StoredPage, Timestamp, WorkloadId,
 };
 use firstcontact::names::Names;
 use proptest::prelude::*;
@@ -35,8 +35,8 @@ impl Ledger for Nothing {
         Ok(Opening::default())
     }
 
-    fn names(&self, _: Timestamp) -> Result<Vec<NameRecord>, LedgerError> {
-        Ok(Vec::new())
+    fn names(&self, _: Timestamp) -> Result<SavedNames, LedgerError> {
+        Ok(SavedNames::default())
     }
 
     fn pages(&self, _: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {

@@ -1,8 +1,9 @@
 //! What workers tell the judge at the end of an epoch.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::flow::FlowUpdate;
+use crate::flow::FlowReport;
 use crate::model::{
     Address, Arrival, Counters, Endpoint, Epoch, Evidence, MacAddress, NameRecord, Segment, SegmentDetail, SourceId,
     Span, Timestamp, Transport,
@@ -45,8 +46,19 @@ pub struct DecodeReport {
     pub counters: Counters,
 }
 
+/// Facts are told once in each of these stretches of packet time, so that what the judge remembers for a day stays
+/// fresh.
+const TOLD_FOR: Span = Span::hours(1);
+
+/// Returns the number of the stretch in which a fact is told once by each worker. What the judge makes of the first must
+/// not change by the others', since how many there are depends on the number of workers (rule T2).
+#[must_use]
+pub const fn telling(at: Timestamp) -> i64 {
+    at.0.div_euclid(TOLD_FOR.0)
+}
+
 /// A fact that matters beyond its partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
     /// An endpoint listens (rules F2, F3).
     Listening(Segment, Transport, Endpoint),
@@ -60,6 +72,45 @@ pub enum Fact {
     MacRouter(Segment, MacAddress),
     /// A server answered a client's query.
     Answered(Answered),
+}
+
+/// Feeds a few whole words to the hasher: a partition looks facts up several times a flow.
+impl Hash for Fact {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let word =
+            |kind: u64, segment: Segment, rest: u16| kind << 56 | u64::from(segment.number()) << 16 | u64::from(rest);
+        let mac_of = |mac: &MacAddress| {
+            let [a, b, c, d, e, f] = mac.0;
+            u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        };
+        let mut put = |address: &Address| {
+            let (high, low) = address.halves();
+            state.write_u64(high);
+            state.write_u64(low);
+        };
+        match self {
+            Self::Listening(segment, transport, endpoint) => {
+                put(&endpoint.ip);
+                state.write_u64(word(u64::from(transport.number()), *segment, endpoint.port));
+            }
+            Self::Queries(source) => state.write_u64(word(1, Segment::NONE, source.0)),
+            Self::Outbound(source) => state.write_u64(word(2, Segment::NONE, source.0)),
+            Self::MacInternal(segment, mac, address) => {
+                put(address);
+                state.write_u64(word(3, *segment, 0));
+                state.write_u64(mac_of(mac));
+            }
+            Self::MacRouter(segment, mac) => {
+                state.write_u64(word(4, *segment, 0));
+                state.write_u64(mac_of(mac));
+            }
+            Self::Answered(answered) => {
+                put(&answered.client);
+                put(&answered.server);
+                state.write_u64(word(5, answered.segment, u16::from(answered.is_recursive)));
+            }
+        }
+    }
 }
 
 /// A server answered a client's query.
@@ -106,10 +157,8 @@ pub enum Matter {
 /// What one worker tells the judge about an epoch.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Flows that may be contacts.
-    pub candidates: Vec<FlowUpdate>,
-    /// Other flows that ended; only if records are asked for.
-    pub ended: Vec<FlowUpdate>,
+    /// Flows that may be contacts; others only if records are asked for.
+    pub flows: FlowReport,
     /// Answers that the judge has to see.
     pub answers: Vec<AnswerSeen>,
     /// Addresses that were answered, so that waiting contacts are looked at again.

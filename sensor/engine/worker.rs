@@ -1,15 +1,18 @@
 //! A worker: the partitions that one thread serves, and what they tell the judge.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use crate::flow::FlowReport;
+use hashbrown::HashMap;
+
+use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
-use crate::model::{Address, Counter, Counters, Evidence, NameRecord, Packet, Segment};
+use crate::model::{Counter, Counters, NameRecord, Packet, Segment};
 use crate::names::{Interner, Names};
 
 use super::limits::Limits;
 use super::partition::PARTITIONS;
-use super::report::{Ending, Mark, Report};
+use super::report::{Ending, Fact, Mark, Report, telling};
 
 mod dns;
 mod part;
@@ -43,12 +46,17 @@ pub struct WorkerSetup {
 struct Shared {
     setup: WorkerSetup,
     interner: Interner,
-    /// Stands for a segment's text until the judge, which knows them all, writes it.
-    unwritten: Arc<str>,
     /// Evidence of this epoch, written at its mark.
-    found: Vec<(Segment, Address, Evidence)>,
+    found: Vec<NameRecord>,
     report: Report,
+    /// When facts were told, each by a seeded 64-bit hash: two that share one are as likely as a disk's undetected read
+    /// error.
+    told: HashMap<u64, i64, foldhash::fast::RandomState>,
+    hasher: foldhash::quality::RandomState,
 }
+
+/// How many facts a worker remembers to have told; all are forgotten when it is more, and told again.
+const TOLD_LIMIT: usize = 1 << 18;
 
 /// One worker.
 #[derive(Debug)]
@@ -68,9 +76,10 @@ impl Worker {
             shared: Shared {
                 setup,
                 interner: Interner::default(),
-                unwritten: Arc::from(""),
                 found: Vec::new(),
                 report: Report::default(),
+                told: HashMap::default(),
+                hasher: foldhash::quality::RandomState::default(),
             },
         }
     }
@@ -84,41 +93,62 @@ impl Worker {
 
     /// Ends an epoch in every partition.
     pub fn end_epoch(&mut self, mark: &Mark) {
+        let Shared {
+            setup, report, told, ..
+        } = &mut self.shared;
+        let Report { flows, counters, .. } = report;
         for part in self.parts.iter_mut().flatten() {
-            let flows = part.end_epoch(mark, &mut self.shared.report.counters);
-            self.shared.take_flows(flows);
+            part.end_epoch(mark, flows, counters);
+        }
+        let ends = |updates: &[FlowUpdate]| updates.iter().filter(|update| update.end.is_some()).count();
+        let ended = ends(&flows.candidates) + ends(&flows.others_ended);
+        counters.add(Counter::FlowsEnded, ended as u64);
+        counters.add(Counter::FlowsEvicted, flows.evicted);
+        if matches!(mark.ending, Ending::Stretch(_)) {
+            told.clear();
+        }
+        if setup.records == Records::NotWanted {
+            flows.others_ended.clear();
         }
     }
 
     /// Writes what the epoch's answers gave and returns the report. Only to be called once the judge is done with the
     /// epoch before: it reads the names while nobody writes.
     pub fn report(&mut self, names: &Names) -> Report {
-        for (segment, address, evidence) in self.shared.found.drain(..) {
-            self.shared.report.answered.push(address);
-            if let Some(evidence) = names.write(segment, address, evidence) {
-                self.shared.report.save.push(NameRecord {
-                    segment,
-                    segment_text: Arc::clone(&self.shared.unwritten),
-                    address,
-                    evidence,
-                });
-            }
-        }
-        std::mem::take(&mut self.shared.report)
+        let Shared { found, report, .. } = &mut self.shared;
+        report.answered.extend(found.iter().map(|piece| piece.address));
+        let expected = found.len();
+        names.write(found);
+        report.save = std::mem::replace(found, Vec::with_capacity(expected));
+        // The next epoch will be much like this one: what grows by doubling is moved again and again.
+        let next = Report {
+            flows: FlowReport {
+                candidates: Vec::with_capacity(report.flows.candidates.len()),
+                ..FlowReport::default()
+            },
+            answered: Vec::with_capacity(report.answered.len()),
+            ..Report::default()
+        };
+        std::mem::replace(report, next)
     }
 }
 
 impl Shared {
-    fn take_flows(&mut self, flows: FlowReport) {
-        let report = &mut self.report;
-        let ends = |updates: &[crate::flow::FlowUpdate]| updates.iter().filter(|update| update.end.is_some()).count();
-        let ended = ends(&flows.candidates) + ends(&flows.others_ended);
-        report.counters.add(Counter::FlowsEnded, ended as u64);
-        report.counters.add(Counter::FlowsEvicted, flows.evicted);
-        report.candidates.extend(flows.candidates);
-        if self.setup.records == Records::Wanted {
-            report.ended.extend(flows.others_ended);
+    /// Tells a fact, unless it was told in this stretch of time.
+    fn tell(&mut self, fact: Fact, packet: &Packet) {
+        let (hash, now) = (self.hasher.hash_one(fact), telling(packet.time));
+        if let Some(told) = self.told.get_mut(&hash) {
+            if *told == now {
+                return;
+            }
+            *told = now;
+        } else {
+            if self.told.len() >= TOLD_LIMIT {
+                self.told.clear();
+            }
+            self.told.insert(hash, now);
         }
+        self.report.facts.push((fact, packet.time));
     }
 
     /// Counts a flow of a segment, and whether both its ends are outside (rule S1).
@@ -134,21 +164,13 @@ impl Shared {
     }
 }
 
-/// Ends the tables of a partition as a mark says.
-fn end_flows(table: &mut crate::flow::FlowTable, mark: &Mark) -> FlowReport {
+/// Ends a table of a partition as a mark says.
+fn end_flows(table: &mut FlowTable, mark: &Mark, report: &mut FlowReport) {
     match mark.ending {
-        Ending::Epoch => table.mark(mark.now),
-        Ending::Stretch(_) => table.time_step(),
-        Ending::Input | Ending::Run => table.finish(),
+        Ending::Epoch => table.mark(mark.now, report),
+        Ending::Stretch(_) => table.time_step(report),
+        Ending::Input | Ending::Run => table.finish(report),
     }
-}
-
-/// Adds one partition's flows to another's.
-fn join(mut all: FlowReport, more: FlowReport) -> FlowReport {
-    all.candidates.extend(more.candidates);
-    all.others_ended.extend(more.others_ended);
-    all.evicted += more.evicted;
-    all
 }
 
 /// Counts a flow by where its ends are.

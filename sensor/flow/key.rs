@@ -99,6 +99,18 @@ impl FlowKey {
         }
     }
 
+    /// Returns all that the key says, for hashes that stand for it.
+    #[must_use]
+    pub(super) const fn words(&self) -> [u64; 5] {
+        let (low_high, low_low) = self.low.halves();
+        let (high_high, high_low) = self.high.halves();
+        let rest = (self.segment.number() as u64) << 40
+            ^ (self.transport.number() as u64) << 32
+            ^ (self.low_port as u64) << 16
+            ^ self.high_port as u64;
+        [low_high, low_low, high_high, high_low, rest]
+    }
+
     /// Returns the address space.
     #[must_use]
     pub const fn segment(&self) -> Segment {

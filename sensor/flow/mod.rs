@@ -3,6 +3,7 @@
 //! A table belongs to one partition and knows nothing of others; who the originator of a doubtful flow is, the judge
 //! decides. Nothing here reads names or the baseline.
 
+mod closed;
 mod key;
 mod state;
 mod table;
@@ -19,5 +20,6 @@ pub const UDP_IDLE: Span = Span::seconds(60);
 pub const TCP_IDLE: Span = Span::hours(1);
 /// A TCP flow that never went past its handshake ends after this silence.
 pub const TCP_HALF_OPEN: Span = Span::seconds(30);
-/// A closed TCP flow is kept this long so that what still trickles in does not open a midstream flow.
+/// The five-tuple of a TCP flow that ended is kept for at least this long, so that what still trickles in opens no
+/// midstream flow.
 pub const TCP_LINGER: Span = Span::seconds(30);

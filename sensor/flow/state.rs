@@ -200,7 +200,7 @@ pub(super) struct Flow {
     streams: Sides<Stream>,
     shown: Sides<Shown>,
     macs: Sides<Option<MacAddress>>,
-    syn_sequence: Option<u32>,
+    pub syn_sequence: Option<u32>,
     pub end: Option<FlowEnd>,
     /// Whether the flow stands in this epoch's list of changed flows.
     pub is_listed: bool,
@@ -309,9 +309,6 @@ impl Flow {
 
     /// Returns how long the flow may be silent before it ends.
     pub fn patience(&self) -> Span {
-        if self.end.is_some() {
-            return super::TCP_LINGER;
-        }
         match self.key.transport() {
             Transport::Udp => super::UDP_IDLE,
             Transport::Tcp => {
@@ -351,7 +348,7 @@ impl Flow {
     }
 }
 
-fn is_syn(flags: TcpFlags) -> bool {
+pub(super) fn is_syn(flags: TcpFlags) -> bool {
     flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST)
 }
 

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 
 use crate::model::{FlowEnd, Packet, SECOND, Timestamp, Transport};
 
+use super::closed::Closed;
 use super::key::{FlowKey, Side};
 use super::state::{Change, Flow, FlowUpdate, Shown};
 
@@ -137,6 +138,7 @@ pub struct FlowTable {
     hasher: foldhash::fast::RandomState,
     candidates: Slab,
     others: Slab,
+    closed: Closed,
     /// When to look at which flow again, by second of packet time.
     timers: BTreeMap<i64, Vec<u32>>,
     report: FlowReport,
@@ -151,6 +153,7 @@ impl FlowTable {
             hasher: foldhash::fast::RandomState::default(),
             candidates: Slab::new(candidates),
             others: Slab::new(others),
+            closed: Closed::new(candidates),
             timers: BTreeMap::new(),
             report: FlowReport::default(),
         }
@@ -180,15 +183,10 @@ impl FlowTable {
                             Transport::Tcp => now.has(Shown::SYN_ACK),
                             Transport::Udp => flow.opener() != side,
                         };
-                    let ended_now = was_open && flow.end.is_some();
-                    let due = ended_now.then(|| flow.last.plus(flow.patience()));
                     // The end of a flow is the last that is told of it: what trickles in afterwards, such as a reset
                     // after both FIN, is no news and no other contact.
                     if change == Change::Notable && was_open {
                         slab.list(slot);
-                    }
-                    if let Some(due) = due {
-                        self.set_timer(due, handle);
                     }
                     return if is_answer {
                         Taken::Answered { listens }
@@ -202,6 +200,9 @@ impl FlowTable {
                 };
                 self.end(hash, handle, why);
             }
+        }
+        if self.closed.holds(&key, packet) {
+            return Taken::Continued;
         }
         self.open(hash, key, side, packet, is_dns, class());
         Taken::Opened
@@ -315,8 +316,8 @@ impl FlowTable {
         }
     }
 
-    /// Ends what has been silent for too long at `now`, and returns what changed since the last call.
-    pub fn mark(&mut self, now: Timestamp) -> FlowReport {
+    /// Ends what has been silent for too long at `now`, and adds what changed since the last call to `report`.
+    pub fn mark(&mut self, now: Timestamp, report: &mut FlowReport) {
         while let Some(entry) = self.timers.first_entry()
             && *entry.key() <= now.0.div_euclid(SECOND)
         {
@@ -337,24 +338,34 @@ impl FlowTable {
                 }
             }
         }
-        self.collect();
-        std::mem::take(&mut self.report)
+        // What ended just now is not forgotten by a long step.
+        self.closed.mark(now);
+        self.hand_over(report);
+        self.collect(report);
     }
 
-    /// Ends every flow because time went back (rule T1), and returns what changed.
-    pub fn time_step(&mut self) -> FlowReport {
-        self.drain(Some(FlowEnd::TimeStep))
+    /// Ends every flow because time went back (rule T1), and adds what changed to `report`.
+    pub fn time_step(&mut self, report: &mut FlowReport) {
+        self.drain(Some(FlowEnd::TimeStep), report);
     }
 
-    /// Returns every flow that is still open, without an end (rule T3), and empties the table.
-    pub fn finish(&mut self) -> FlowReport {
-        self.drain(None)
+    /// Adds every flow that is still open, without an end (rule T3), to `report` and empties the table.
+    pub fn finish(&mut self, report: &mut FlowReport) {
+        self.drain(None, report);
     }
 
-    fn drain(&mut self, why: Option<FlowEnd>) -> FlowReport {
+    /// Hands over what ended within the epoch.
+    fn hand_over(&mut self, report: &mut FlowReport) {
+        report.candidates.append(&mut self.report.candidates);
+        report.others_ended.append(&mut self.report.others_ended);
+        report.evicted += std::mem::take(&mut self.report.evicted);
+    }
+
+    fn drain(&mut self, why: Option<FlowEnd>, report: &mut FlowReport) {
         self.index.clear();
         self.timers.clear();
-        let mut report = std::mem::take(&mut self.report);
+        self.closed.clear();
+        self.hand_over(report);
         for (slab, updates) in [
             (&mut self.candidates, &mut report.candidates),
             (&mut self.others, &mut report.others_ended),
@@ -370,30 +381,44 @@ impl FlowTable {
                 }
             }
         }
-        report
     }
 
-    fn collect(&mut self) {
-        for slot in std::mem::take(&mut self.candidates.changed) {
-            if let Some(flow) = self.candidates.get_mut(slot)
-                && std::mem::take(&mut flow.is_listed)
-            {
-                let update = flow.report();
-                self.report.candidates.push(update);
+    /// Reports what changed; flows that ended go.
+    fn collect(&mut self, report: &mut FlowReport) {
+        let Self {
+            index,
+            hasher,
+            candidates,
+            others,
+            closed,
+            ..
+        } = self;
+        for (slab, bit) in [(candidates, 0), (others, OTHER_BIT)] {
+            let mut changed = std::mem::take(&mut slab.changed);
+            for slot in changed.drain(..) {
+                let Some(flow) = slab.get_mut(slot) else { continue };
+                if !std::mem::take(&mut flow.is_listed) {
+                    continue;
+                }
+                if bit == 0 {
+                    report.candidates.push(flow.report());
+                } else if flow.end.is_some() {
+                    report.others_ended.push(flow.report());
+                }
+                if flow.end.is_some() {
+                    closed.add(&flow.key, flow.syn_sequence);
+                    let hash = hasher.hash_one(flow.key);
+                    if let Ok(entry) = index.find_entry(hash, |&other| other == slot | bit) {
+                        entry.remove();
+                    }
+                    slab.remove(slot);
+                }
             }
-        }
-        for slot in std::mem::take(&mut self.others.changed) {
-            if let Some(flow) = self.others.get_mut(slot)
-                && std::mem::take(&mut flow.is_listed)
-                && flow.end.is_some()
-            {
-                let update = flow.report();
-                self.report.others_ended.push(update);
-            }
+            slab.changed = changed;
         }
     }
 
-    /// Returns how many flows the table holds, lingering ones included.
+    /// Returns how many flows the table holds.
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.len()

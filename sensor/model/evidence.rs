@@ -1,5 +1,6 @@
 //! What says that an address goes by a name (rules N1 to N5).
 
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -75,47 +76,79 @@ impl PartialEq for Provenance {
 
 impl Eq for Provenance {}
 
+impl Hash for Provenance {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.name, self.server, &self.chain).hash(state);
+    }
+}
+
 /// One client, one name, one address: when, from which server, for how long.
 ///
 /// Merging two of the same client, name and address takes the least `first`, the greatest `last` and `expires`, and the
 /// rest from the one that arrived last, so that order does not matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// The name that was asked, lower case, A-label form, without the final dot.
-    pub name: Arc<str>,
+    /// The name, the server and the chain of the last answer.
+    pub provenance: Arc<Provenance>,
     /// Who asked.
     pub client: Address,
-    /// Who answered.
-    pub server: Address,
     /// How it was given, when last.
     pub kind: EvidenceKind,
     /// Whether any of its responses counts.
     pub admission: Admission,
     /// The time to live, in seconds, when last given.
     pub ttl: u32,
+    /// The greatest time to live given, in seconds, which caps renewal.
+    pub greatest_ttl: u32,
     /// The first answer.
     pub first: Timestamp,
     /// The last answer.
     pub last: Timestamp,
+    /// The end of its life: by the latest answer, max(TTL, floor) after it, or by the latest use.
+    pub expires: Timestamp,
     /// The frame of the last answer.
     pub arrival: Arrival,
-    /// The latest end of life that an answer gave: max(TTL, floor) after it.
-    pub expires: Timestamp,
-    /// The greatest time to live given, in seconds, which caps renewal.
-    pub greatest_ttl: u32,
-    /// The names between the one asked and the address, when last given; empty if there were none.
-    pub chain: Arc<[Arc<str>]>,
 }
 
-/// Evidence as the ledger keeps it across restarts.
+impl Evidence {
+    /// Returns the name that was asked.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.provenance.name
+    }
+
+    /// Returns who answered.
+    #[must_use]
+    pub fn server(&self) -> Address {
+        self.provenance.server
+    }
+}
+
+/// One address with evidence of its name, as workers write it and as the ledger keeps it across restarts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameRecord {
     /// The address space of client and answer.
     pub segment: Segment,
-    /// The segment as records write it, which outlives a run.
-    pub segment_text: Arc<str>,
     /// The address that goes by the name.
     pub address: Address,
     /// Who says so.
     pub evidence: Evidence,
+}
+
+/// Names for the ledger, or from it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SavedNames {
+    /// Each segment of the records as records write it, which outlives a run; ordered by segment.
+    pub segments: Vec<(Segment, Arc<str>)>,
+    /// The names; those of one response stand together.
+    pub records: Vec<NameRecord>,
+}
+
+impl SavedNames {
+    /// Returns a segment as records write it.
+    #[must_use]
+    pub fn text(&self, segment: Segment) -> Option<&Arc<str>> {
+        let at = self.segments.binary_search_by_key(&segment, |(segment, _)| *segment);
+        at.ok().and_then(|at| self.segments.get(at)).map(|(_, text)| text)
+    }
 }

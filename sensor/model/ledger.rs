@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::address::{Address, Endpoint, Transport};
 use super::alert::{Alert, AlertId, AlertRecord};
-use super::evidence::{NameRecord, Provenance};
+use super::evidence::{Provenance, SavedNames};
 use super::flow::{FlowEnd, FlowStart, Outcome};
 use super::pair::{Pair, PairKey, PairKeyView};
 use super::time::{Arrival, Timestamp};
@@ -267,7 +267,7 @@ pub struct Batch {
     /// Workloads that are new or changed.
     pub workloads: Vec<(WorkloadId, WorkloadRecord)>,
     /// Evidence to keep across restarts.
-    pub names: Vec<NameRecord>,
+    pub names: SavedNames,
     /// Alerts as they stand now, new or changed.
     pub alerts: Vec<AlertRecord>,
     /// Lines for the sinks, in order.
@@ -300,7 +300,10 @@ impl Batch {
             folded_through: None,
             holders: Arc::default(),
             workloads: Vec::new(),
-            names: Vec::new(),
+            names: SavedNames {
+                segments: Vec::new(),
+                records: Vec::new(),
+            },
             alerts: Vec::new(),
             deliver: Vec::new(),
             pending: Vec::new(),
@@ -356,7 +359,7 @@ pub trait Ledger: Send {
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    fn names(&self, first_frame: Timestamp) -> Result<Vec<NameRecord>, LedgerError>;
+    fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError>;
 
     /// Returns a workload's pages, in order; journal rows are not looked at.
     ///

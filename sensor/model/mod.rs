@@ -4,6 +4,7 @@
 
 mod address;
 mod alert;
+mod chunked;
 mod counters;
 mod days;
 mod destination;
@@ -23,6 +24,7 @@ mod workload;
 
 pub use address::*;
 pub use alert::*;
+pub use chunked::*;
 pub use counters::*;
 pub use days::*;
 pub use destination::*;

@@ -75,7 +75,7 @@ pub struct DnsRecord {
     /// Seconds.
     pub ttl: u32,
     /// The names between the one asked and the address.
-    pub chain: Arc<[Arc<str>]>,
+    pub chain: Box<[Arc<str>]>,
     /// The address space, or `-`.
     pub segment: Arc<str>,
     /// What became of it.

@@ -1,5 +1,7 @@
 //! Which of the names that were given for an address explains a contact (rule N4).
 
+use smallvec::SmallVec;
+
 use crate::model::{Evidence, Scope, Segment, Timestamp};
 
 /// Evidence that is within a scope of a contact and alive.
@@ -33,17 +35,13 @@ pub(super) fn answered(evidence: &Evidence, at: Timestamp) -> Timestamp {
     }
 }
 
-/// The candidates of a contact, the one that explains it first.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Choice {
-    /// In the order of rule N4.
-    pub candidates: Vec<Candidate>,
-}
+/// The candidates of a contact in the order of rule N4: the one that explains it first. Nearly always there is one.
+pub type Candidates = SmallVec<[Candidate; 1]>;
 
 /// Orders candidates for a contact at `at`: by scope, then names answered by then, newest first, then later ones,
 /// earliest first; on a tie the smaller name, then the smaller client.
 #[must_use]
-pub fn choose(mut candidates: Vec<Candidate>, at: Timestamp) -> Choice {
+pub fn choose(mut candidates: Candidates, at: Timestamp) -> Candidates {
     candidates.sort_by(|a, b| {
         let key = |c: &Candidate| {
             let answered = c.answered(at);
@@ -57,10 +55,10 @@ pub fn choose(mut candidates: Vec<Candidate>, at: Timestamp) -> Choice {
         };
         key(a)
             .cmp(&key(b))
-            .then_with(|| a.evidence.name.cmp(&b.evidence.name))
+            .then_with(|| a.evidence.name().cmp(b.evidence.name()))
             .then_with(|| a.evidence.client.cmp(&b.evidence.client))
     });
-    Choice { candidates }
+    candidates
 }
 
 #[cfg(test)]
@@ -68,16 +66,19 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Address, Admission, Arrival, EvidenceKind};
+    use crate::model::{Address, Admission, Arrival, EvidenceKind, Provenance};
 
     fn candidate(scope: Scope, name: &str, first: i64, last: i64) -> Candidate {
         Candidate {
             scope,
             segment: Segment::NONE,
             evidence: Evidence {
-                name: Arc::from(name),
+                provenance: Arc::new(Provenance::new(
+                    name.into(),
+                    Address::v4([10, 0, 0, 53]),
+                    Box::default(),
+                )),
                 client: Address::v4([10, 0, 0, 1]),
-                server: Address::v4([10, 0, 0, 53]),
                 kind: EvidenceKind::DnsAddress,
                 admission: Admission::Admitted,
                 ttl: 60,
@@ -86,14 +87,13 @@ mod tests {
                 arrival: Arrival(1),
                 expires: Timestamp(i64::MAX),
                 greatest_ttl: 60,
-                chain: Arc::from([]),
             },
         }
     }
 
     fn order(candidates: Vec<Candidate>, at: i64) -> Vec<String> {
-        let chosen = choose(candidates, Timestamp(at)).candidates;
-        chosen.iter().map(|c| c.evidence.name.to_string()).collect()
+        let chosen = choose(candidates.into(), Timestamp(at));
+        chosen.iter().map(|c| c.evidence.name().to_string()).collect()
     }
 
     #[test]

@@ -1,57 +1,74 @@
-//! One copy of each name.
+//! One copy of what answers have in common.
 
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use hashbrown::HashTable;
 
-/// The least number of names before unused ones are looked for.
+use crate::model::Provenance;
+
+/// The least number of copies before unused ones are looked for.
 const FIRST_PURGE: usize = 1024;
 
-/// Hands out one shared copy of each name; copies that nobody else holds are dropped now and again.
+/// Hands out one shared copy of each provenance; copies that nobody else holds are dropped now and again.
+///
+/// A copy is found by a seeded 64-bit hash of its content alone: two that share one are as likely as a disk's undetected
+/// read error, and nobody outside can make them.
 #[derive(Debug)]
 pub struct Interner {
-    names: HashSet<Arc<str>, foldhash::fast::RandomState>,
+    copies: HashTable<(u64, Arc<Provenance>)>,
+    hasher: foldhash::quality::RandomState,
     purge_at: usize,
 }
 
 impl Default for Interner {
     fn default() -> Self {
         Self {
-            names: HashSet::default(),
+            copies: HashTable::new(),
+            hasher: foldhash::quality::RandomState::default(),
             purge_at: FIRST_PURGE,
         }
     }
 }
 
 impl Interner {
-    /// Returns the shared copy of a name.
-    pub fn intern(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.names.get(name) {
-            return known.clone();
+    /// Returns the shared copy of what `make` gives, which is asked only if there is none; `content` is all that it is made
+    /// from.
+    pub fn intern(&mut self, content: impl Hash, make: impl FnOnce() -> Provenance) -> Arc<Provenance> {
+        let hash = self.hasher.hash_one(content);
+        if let Some((_, copy)) = self.copies.find(hash, |(other, _)| *other == hash) {
+            return Arc::clone(copy);
         }
-        if self.names.len() >= self.purge_at {
-            self.names.retain(|name| Arc::strong_count(name) > 1);
-            self.purge_at = (self.names.len() * 2).max(FIRST_PURGE);
+        if self.copies.len() >= self.purge_at {
+            self.copies.retain(|(_, copy)| Arc::strong_count(copy) > 1);
+            self.purge_at = (self.copies.len() * 2).max(FIRST_PURGE);
         }
-        let name: Arc<str> = Arc::from(name);
-        self.names.insert(name.clone());
-        name
+        let copy = Arc::new(make());
+        self.copies
+            .insert_unique(hash, (hash, Arc::clone(&copy)), |(hash, _)| *hash);
+        copy
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Address;
+
+    fn intern(interner: &mut Interner, name: &str) -> Arc<Provenance> {
+        let server = Address::v4([10, 0, 0, 53]);
+        interner.intern((name, server), || Provenance::new(name.into(), server, Box::default()))
+    }
 
     #[test]
-    fn names_are_shared_and_unused_ones_are_dropped() {
+    fn copies_are_shared_and_unused_ones_are_dropped() {
         let mut interner = Interner::default();
-        let kept = interner.intern("kept.example");
-        assert!(Arc::ptr_eq(&kept, &interner.intern("kept.example")));
+        let kept = intern(&mut interner, "kept.example");
+        assert!(Arc::ptr_eq(&kept, &intern(&mut interner, "kept.example")));
         for n in 0..10_000 {
-            interner.intern(&format!("{n}.example"));
+            intern(&mut interner, &format!("{n}.example"));
         }
-        assert!(interner.names.len() <= FIRST_PURGE);
-        assert!(Arc::ptr_eq(&kept, &interner.intern("kept.example")));
+        assert!(interner.copies.len() <= FIRST_PURGE);
+        assert!(Arc::ptr_eq(&kept, &intern(&mut interner, "kept.example")));
     }
 }

@@ -4,13 +4,17 @@
 //! mutability: the map that workers write and the judge reads.
 
 mod choice;
+mod given;
 mod interner;
+mod life;
 mod map;
 mod queries;
-mod renewal;
+mod slots;
+mod told;
 
-pub use choice::{Candidate, Choice, choose};
+pub use choice::{Candidate, Candidates, choose};
+pub use given::NAMES_A_CLIENT;
 pub use interner::Interner;
-pub use map::{KEPT_FOR, LIFE_CAP, LIFE_FLOOR, LONGEST_LIFE, NAMES_A_CLIENT, Names};
+pub use life::{KEPT_FOR, LIFE_CAP, LIFE_FLOOR, LONGEST_LIFE, answered_until, counted_ttl};
+pub use map::Names;
 pub use queries::{QUERY_LIFE, QueryKey, QueryTable};
-pub use renewal::Renewals;

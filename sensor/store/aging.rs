@@ -36,7 +36,7 @@ fn aged(store: &Store) {
         day,
     };
     batch.holders = Arc::new(vec![holder(1, 0), holder(2, 100)]);
-    batch.names = vec![name(Timestamp(0), 60, 1)];
+    batch.names = name(Timestamp(0), 60, 1);
     store.commit(&batch).unwrap();
 }
 
@@ -69,7 +69,7 @@ fn rule_b5_what_is_expired_goes_and_nothing_else() {
     let recent = RECENT as u64;
     pass(&store, 2..=recent + 1, 180);
     assert_eq!(slots(&store), [0, 1, 64, 65], "exactly the retention still counts");
-    assert_eq!(store.names(Timestamp(0).plus(Span::hours(1))).unwrap(), []);
+    assert_eq!(store.names(Timestamp(0).plus(Span::hours(1))).unwrap().records, []);
     pass(&store, recent + 2..=2 * recent + 1, 181);
     assert_eq!(slots(&store), [0, 1], "the page without a live pair goes at once");
     store
@@ -90,7 +90,7 @@ fn rule_b5_one_wrong_clock_deletes_nothing() {
     let recent = RECENT as u64;
     pass(&store, 2..=recent, 3000);
     assert_eq!(slots(&store), [0, 1, 64, 65]);
-    assert_eq!(store.names(Timestamp(1)).unwrap().len(), 1);
+    assert_eq!(store.names(Timestamp(1)).unwrap().records.len(), 1);
     pass(&store, recent + 1..=recent + 1, 0);
     pass(&store, recent + 2..=2 * recent, 3000);
     assert_eq!(slots(&store), [0, 1, 64, 65]);

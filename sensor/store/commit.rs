@@ -290,12 +290,12 @@ impl Changes<'_> {
     /// Names lie by the day of their last use, so that a row goes when all of it is of no use.
     fn names(&mut self, batch: &Batch) -> Result<(), LedgerError> {
         let mut days: BTreeMap<Day, Vec<&NameRecord>> = BTreeMap::new();
-        for record in &batch.names {
+        for record in &batch.names.records {
             days.entry(expiry::last_use(record).day()).or_default().push(record);
         }
         for records in days.into_values() {
             if let Some(last_use) = records.iter().map(|record| expiry::last_use(record)).max() {
-                let row = v1::encode_names(records.into_iter());
+                let row = v1::encode_names(&batch.names, &records);
                 self.put(Table::Names, &v1::names_key(last_use, batch.sequence), row)?;
             }
         }

@@ -1,11 +1,14 @@
 //! What the judge reads.
 
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
     Address, AlertId, AlertRecord, JournalRow, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView,
-    PendingContact, StoredPage, Timestamp, WorkloadId,
+    PendingContact, Provenance, SavedNames, Segment, StoredPage, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -32,24 +35,39 @@ impl Ledger for Store {
     }
 
     /// Records of the same segment, client, name and address are merged; those answered from `first_frame` on are as
-    /// if they had not been written.
-    fn names(&self, first_frame: Timestamp) -> Result<Vec<NameRecord>, LedgerError> {
-        let mut merged: BTreeMap<NameKey, NameRecord> = BTreeMap::new();
+    /// if they had not been written. Segments are numbered anew, since two runs may have given one number to two.
+    fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError> {
+        let mut names = SavedNames::default();
+        let mut numbers: HashMap<Arc<str>, Segment> = HashMap::new();
+        let mut provenances: HashSet<Arc<Provenance>> = HashSet::new();
+        let mut merged: HashMap<NameKey, usize> = HashMap::new();
         for row in self.rows.scan(Table::Names, v1::last_use_key(first_frame).to_vec()..)? {
             let records = v1::decode_names(&row?.1).ok_or_else(|| self.rows.damaged(Table::Names))?;
-            for record in records {
+            for (text, mut record) in records {
                 if record.evidence.last >= first_frame || expiry::last_use(&record) < first_frame {
                     continue;
                 }
+                record.segment = *numbers.entry(text).or_insert_with_key(|text| {
+                    let segment = Segment::numbered(u32::try_from(names.segments.len()).unwrap_or(u32::MAX));
+                    names.segments.push((segment, Arc::clone(text)));
+                    segment
+                });
+                let shared = provenances.get_or_insert_with(&record.evidence.provenance, Arc::clone);
+                record.evidence.provenance = Arc::clone(shared);
                 match merged.entry(NameKey::of(&record)) {
                     Entry::Vacant(free) => {
-                        free.insert(record);
+                        free.insert(names.records.len());
+                        names.records.push(record);
                     }
-                    Entry::Occupied(mut same) => join(same.get_mut(), record),
+                    Entry::Occupied(same) => {
+                        if let Some(same) = names.records.get_mut(*same.get()) {
+                            join(same, record);
+                        }
+                    }
                 }
             }
         }
-        Ok(merged.into_values().collect())
+        Ok(names)
     }
 
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
@@ -119,7 +137,7 @@ impl Ledger for Arc<Store> {
         Store::opening(self)
     }
 
-    fn names(&self, first_frame: Timestamp) -> Result<Vec<NameRecord>, LedgerError> {
+    fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError> {
         Store::names(self, first_frame)
     }
 
@@ -145,9 +163,9 @@ impl Ledger for Arc<Store> {
 }
 
 /// What makes two records of names the same evidence.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct NameKey {
-    segment: Arc<str>,
+    segment: Segment,
     client: Address,
     name: Arc<str>,
     address: Address,
@@ -156,9 +174,9 @@ struct NameKey {
 impl NameKey {
     fn of(record: &NameRecord) -> Self {
         Self {
-            segment: record.segment_text.clone(),
+            segment: record.segment,
             client: record.evidence.client,
-            name: record.evidence.name.clone(),
+            name: Arc::clone(record.evidence.name()),
             address: record.address,
         }
     }
@@ -167,8 +185,7 @@ impl NameKey {
 /// Merges a record into an earlier one as [`crate::model::Evidence`] says; the last answer stands for the one that arrived last, since
 /// arrivals of two runs cannot be compared.
 fn join(into: &mut NameRecord, other: NameRecord) {
-    let order = |record: &NameRecord| (record.evidence.last, record.evidence.arrival);
-    let older = if order(&other) >= order(into) {
+    let older = if other.evidence.last >= into.evidence.last {
         std::mem::replace(into, other).evidence
     } else {
         other.evidence
@@ -177,5 +194,4 @@ fn join(into: &mut NameRecord, other: NameRecord) {
     evidence.first = evidence.first.min(older.first);
     evidence.expires = evidence.expires.max(older.expires);
     evidence.greatest_ttl = evidence.greatest_ttl.max(older.greatest_ttl);
-    evidence.admission = evidence.admission.min(older.admission);
 }

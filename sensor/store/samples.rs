@@ -159,35 +159,55 @@ pub fn workload() -> impl Strategy<Value = WorkloadRecord> {
     })
 }
 
+fn chained() -> impl Strategy<Value = Arc<Provenance>> {
+    let chain = prop::collection::vec(text(), 0..3);
+    (text(), address(), chain).prop_map(|(name, server, chain)| Arc::new(Provenance::new(name, server, chain.into())))
+}
+
+fn segment() -> impl Strategy<Value = Segment> {
+    prop_oneof![
+        Just(Segment::NONE),
+        (0..1_u32 << 24).prop_map(Segment::vni),
+        (0..9_u32).prop_map(Segment::numbered),
+    ]
+}
+
 prop_compose! {
-    pub fn name()(
-        segment in prop_oneof![
-            Just(Segment::NONE),
-            (0..1_u32 << 24).prop_map(Segment::vni),
-            (0..9_u32).prop_map(Segment::numbered),
-        ],
-        (segment_text, address, name) in (text(), address(), text()),
-        (client, server) in (address(), address()),
-        (is_hint, is_admitted) in any::<(bool, bool)>(),
-        (ttl, greatest_ttl, arrival) in any::<(u32, u32, u64)>(),
-        (first, last, expires) in (time(), time(), time()),
-        chain in prop::collection::vec(text(), 0..3),
-    ) -> NameRecord {
-        let evidence = Evidence {
-            name,
+    fn evidence()(
+        provenance in chained(),
+        client in address(),
+        is_hint: bool,
+        is_whole: bool,
+        (ttl, greatest_ttl) in any::<(u32, Option<u32>)>(),
+        (first, last, expires) in (prop::option::of(time()), time(), time()),
+    ) -> Evidence {
+        Evidence {
+            provenance,
             client,
-            server,
             kind: if is_hint { EvidenceKind::DnsHint } else { EvidenceKind::DnsAddress },
-            admission: if is_admitted { Admission::Admitted } else { Admission::Unsolicited },
+            admission: Admission::Admitted,
             ttl,
-            first,
+            greatest_ttl: greatest_ttl.unwrap_or(ttl),
+            first: first.unwrap_or(last),
             last,
-            arrival: Arrival(arrival),
-            expires,
-            greatest_ttl,
-            chain: chain.into(),
-        };
-        NameRecord { segment, segment_text, address, evidence }
+            expires: if is_whole { last.plus(Span::hours(1)) } else { expires },
+            arrival: Arrival(0),
+        }
+    }
+}
+
+prop_compose! {
+    pub fn names(most: usize)(
+        segments in prop::collection::btree_map(segment(), text(), 1..3),
+        responses in prop::collection::vec((any::<prop::sample::Index>(), evidence(), prop::collection::vec(address(), 1..4)), 0..most),
+    ) -> SavedNames {
+        let segments: Vec<(Segment, Arc<str>)> = segments.into_iter().collect();
+        let records = responses.into_iter().flat_map(|(at, evidence, addresses)| {
+            let segment = at.get(&segments).0;
+            let record = move |address| NameRecord { segment, address, evidence: evidence.clone() };
+            addresses.into_iter().map(record)
+        });
+        SavedNames { records: records.collect(), segments }
     }
 }
 

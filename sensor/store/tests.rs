@@ -292,25 +292,27 @@ fn rule_a4_what_every_sink_took_goes_and_what_does_not_fit_is_counted() {
     assert_eq!(store.positions().unwrap().len(), 1);
 }
 
-pub fn name(last: Timestamp, ttl: u32, server: u8) -> NameRecord {
-    NameRecord {
-        segment: Segment::NONE,
-        segment_text: Arc::from("-"),
+pub fn name(last: Timestamp, ttl: u32, server: u8) -> SavedNames {
+    let server = Address::v4([10, 0, 0, server]);
+    let record = NameRecord {
+        segment: Segment::numbered(0),
         address: Address::v4([192, 0, 2, 1]),
         evidence: Evidence {
-            name: Arc::from("a.example"),
+            provenance: Arc::new(Provenance::new("a.example".into(), server, Box::default())),
             client: Address::v4([10, 0, 0, 1]),
-            server: Address::v4([10, 0, 0, server]),
             kind: EvidenceKind::DnsAddress,
             admission: Admission::Admitted,
             ttl,
+            greatest_ttl: ttl,
             first: last,
             last,
-            arrival: Arrival(u64::from(server)),
             expires: last.plus(Span::seconds(i64::from(ttl))),
-            greatest_ttl: ttl,
-            chain: Arc::from([]),
+            arrival: Arrival(0),
         },
+    };
+    SavedNames {
+        segments: vec![(record.segment, "-".into())],
+        records: vec![record],
     }
 }
 
@@ -318,20 +320,21 @@ pub fn name(last: Timestamp, ttl: u32, server: u8) -> NameRecord {
 fn rule_n3_names_are_merged_and_later_answers_are_as_if_not_written() {
     let store = Store::temporary(MEMORY, RETENTION).unwrap();
     let hour = |n: i64| Timestamp(0).plus(Span::hours(n));
-    for (sequence, record) in (1..).zip([name(hour(1), 7200, 1), name(hour(2), 60, 2), name(hour(9), 60, 3)]) {
-        let mut batch = Batch::empty(sequence, record.evidence.last);
-        batch.names = vec![record];
+    for (sequence, names) in (1..).zip([name(hour(1), 7200, 1), name(hour(2), 60, 2), name(hour(9), 60, 3)]) {
+        let mut batch = Batch::empty(sequence, names.records[0].evidence.last);
+        batch.names = names;
         store.commit(&batch).unwrap();
     }
     let mut merged = name(hour(2), 60, 2);
-    merged.evidence.first = hour(1);
-    merged.evidence.expires = hour(3);
-    merged.evidence.greatest_ttl = 7200;
-    assert_eq!(store.names(hour(9)).unwrap(), [merged]);
-    assert_eq!(store.names(hour(1)).unwrap(), []);
-    assert_eq!(store.names(hour(25)).unwrap().len(), 1);
-    assert_eq!(store.names(hour(26)).unwrap().first().unwrap().evidence.first, hour(2));
-    assert_eq!(store.names(hour(34)).unwrap(), []);
+    let evidence = &mut merged.records[0].evidence;
+    evidence.first = hour(1);
+    evidence.expires = hour(3);
+    evidence.greatest_ttl = 7200;
+    assert_eq!(store.names(hour(9)).unwrap(), merged);
+    assert_eq!(store.names(hour(1)).unwrap().records, []);
+    assert_eq!(store.names(hour(25)).unwrap().records.len(), 1);
+    assert_eq!(store.names(hour(26)).unwrap().records[0].evidence.first, hour(2));
+    assert_eq!(store.names(hour(34)).unwrap().records, []);
 }
 
 #[test]

@@ -11,16 +11,15 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use dns_parser::rdata::RData;
 use dns_parser::{Header, Opcode, Type};
 use smallvec::SmallVec;
 
-use self::chain::{Chain, Link, Reach};
+use self::chain::{Chain, Reach};
 use self::name::{Labels, Work};
 use crate::model::{Address, EvidenceKind, Layer, Malformed};
 
+pub use self::chain::{Link, Linked};
 pub use self::name::Name;
 
 /// Octets of a message's header.
@@ -75,6 +74,8 @@ pub struct Response {
     pub qtype: u16,
     /// The addresses given for the name asked; none unless the response code is 0.
     pub answers: SmallVec<[Answer; 4]>,
+    /// The names behind the one asked.
+    pub linked: Linked,
     /// Records that could not be read and cost only themselves.
     pub malformed_records: u32,
     /// Whether the message ends before its last record, by a snap length or a sender's fault.
@@ -90,8 +91,8 @@ pub struct Answer {
     pub ttl: u32,
     /// Whether an address record or a hint gave it.
     pub kind: EvidenceKind,
-    /// The names between the one asked and the address, in the order of the walk; empty if there are none.
-    pub chain: Arc<[Arc<str>]>,
+    /// The name that it was given for, which the one asked led to; [`Response::linked`] has the names between.
+    pub link: Link,
 }
 
 /// Returns which way a message goes, or `None` if the payload is no ordinary DNS message.
@@ -149,6 +150,7 @@ pub fn parse_response(payload: &[u8]) -> Result<Response, Malformed> {
         name: Name::from_labels(labels.as_slice()),
         qtype: question.qtype,
         answers: SmallVec::new(),
+        linked: Linked::default(),
         malformed_records: 0,
         is_cut: false,
     };
@@ -165,6 +167,7 @@ pub fn parse_response(payload: &[u8]) -> Result<Response, Malformed> {
         response.is_cut = walk.records(question.end, count).is_none();
         walk.settle();
         response.malformed_records = walk.malformed;
+        response.linked = walk.chain.into_linked();
     }
     Ok(response)
 }
@@ -381,12 +384,11 @@ impl Walk<'_> {
 
     /// Notes one address.
     fn answer(&mut self, link: Link, address: Address, ttl: u32, kind: EvidenceKind) {
-        let chain = self.chain.names(link);
         self.answers.push(Answer {
             address,
             ttl,
             kind,
-            chain,
+            link,
         });
     }
 }

@@ -1,7 +1,5 @@
 //! Raising, updating and withdrawing alerts (rules A1 to A3, A5).
 
-use std::sync::Arc;
-
 use crate::alerting::{Facts, assess, links, reassess, summary, techniques};
 use crate::enrichment::community_id;
 use crate::model::{
@@ -9,7 +7,7 @@ use crate::model::{
     AlertWorkload, Counter, Durability, Fate, LedgerError, Lowered, Observation, OpenAlert, OtherName, PairKey, Reach,
     Timestamp,
 };
-use crate::names::Candidate;
+use crate::names::{Candidate, Candidates};
 
 use super::Judge;
 use super::contacts::{Contact, Sequel};
@@ -244,9 +242,8 @@ impl Judge {
         let Meaning::Unnamed(no_name) = meaning else {
             return Ok(false);
         };
-        let names: Vec<Arc<str>> = no_name.expired.iter().map(|evidence| evidence.name.clone()).collect();
-        for name in names {
-            let key = PairKey::Domain(self.destination(&name).domain);
+        for evidence in &no_name.expired {
+            let key = PairKey::Domain(self.destination(&evidence.provenance).domain);
             if self.baseline.is_known(&*self.ledger, who.id, &key, at)? {
                 return Ok(true);
             }
@@ -295,7 +292,7 @@ impl Judge {
     }
 
     /// Withdraws an address alert that a late answer explains, and judges its contact by the name (rule A3).
-    pub(super) fn withdraw(&mut self, late: &Late, candidates: Vec<Candidate>) -> Result<(), LedgerError> {
+    pub(super) fn withdraw(&mut self, late: &Late, candidates: Candidates) -> Result<(), LedgerError> {
         let Late { id, contact, who } = late;
         let until = contact.first.plus(LATE_ANSWER);
         let Some(mut record) = self.alert_record(*id)? else {
@@ -370,13 +367,13 @@ fn other_names(meaning: &Meaning, at: Timestamp) -> Vec<OtherName> {
     match meaning {
         Meaning::Unnamed(no_name) => no_name.other_names.clone(),
         Meaning::Named { candidates, .. } => {
-            let judged = candidates.first().map(|first| first.evidence.name.clone());
+            let judged = candidates.first().map(|first| first.evidence.name().clone());
             let others = candidates
                 .iter()
                 .skip(1)
-                .filter(|other| Some(&other.evidence.name) != judged.as_ref());
+                .filter(|other| Some(other.evidence.name()) != judged.as_ref());
             let others = others.map(|other| OtherName {
-                name: other.evidence.name.clone(),
+                name: other.evidence.name().clone(),
                 client: other.evidence.client,
                 ts: other.answered(at),
             });

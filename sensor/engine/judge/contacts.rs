@@ -289,6 +289,11 @@ impl Contacts {
         Some(contact)
     }
 
+    /// Returns the addresses that contacts wait for.
+    pub fn awaited(&self) -> impl Iterator<Item = &Address> {
+        self.by_address.keys()
+    }
+
     /// Returns the contacts that wait for a name of this address.
     pub fn waiting_for(&self, address: Address) -> &[Arrival] {
         self.by_address.get(&address).map_or(&[], SmallVec::as_slice)

@@ -5,10 +5,10 @@ use smallvec::SmallVec;
 use crate::alerting::{Admit, BurstScope};
 use crate::baseline::PairPlace;
 use crate::model::{
-    Address, AlertEvidence, AlertId, BaselineMode, Counter, Destination, Evidence, Fate, LedgerError, NameRecord,
-    Novelty, Span, Timestamp, Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, BaselineMode, Counter, Destination, Fate, LedgerError, Novelty, Span, Timestamp,
+    Unexplained, Verdict,
 };
-use crate::names::Candidate;
+use crate::names::{Candidate, Candidates};
 
 use super::Judge;
 use super::contacts::{Contact, Judged, Sequel};
@@ -25,7 +25,7 @@ const SEVERAL_NAMES_WITHIN: Span = Span::seconds(60);
 pub(super) enum Meaning {
     /// A name explains it.
     Named {
-        candidates: Vec<Candidate>,
+        candidates: Candidates,
         destination: Destination,
         /// Another name of a known domain stands behind the one judged.
         has_several: bool,
@@ -45,12 +45,12 @@ impl Meaning {
         Some(AlertEvidence {
             kind: evidence.kind,
             scope: candidate.scope,
-            name: evidence.name.clone(),
+            name: evidence.name().clone(),
             client: evidence.client,
-            server: evidence.server,
+            server: evidence.server(),
             ts: candidate.answered(at),
             ttl: evidence.ttl,
-            chain: evidence.chain.to_vec(),
+            chain: evidence.provenance.chain.to_vec(),
         })
     }
 
@@ -68,7 +68,7 @@ impl Judge {
         &mut self,
         contact: Contact,
         who: Who,
-        candidates: Vec<Candidate>,
+        candidates: Candidates,
         until: Timestamp,
     ) -> Result<(), LedgerError> {
         self.out.counters.count(Counter::Contacts);
@@ -103,17 +103,8 @@ impl Judge {
 
     /// Lets a name that explained a contact live on (rule N3).
     fn renew(&mut self, address: Address, by: &Candidate, at: Timestamp) {
-        if let Some(until) = self.renewals.renew(by.segment, &by.evidence, at) {
-            let record = NameRecord {
-                segment: by.segment,
-                segment_text: self.text_of(by.segment),
-                address,
-                evidence: Evidence {
-                    expires: until.max(by.evidence.expires),
-                    ..by.evidence.clone()
-                },
-            };
-            self.out.batch.names.push(record);
+        if let Some(record) = self.names.renew(by.segment, address, &by.evidence, at) {
+            self.out.batch.names.records.push(record);
         }
     }
 
@@ -231,14 +222,14 @@ impl Judge {
         &mut self,
         contact: &Contact,
         who: Who,
-        mut candidates: Vec<Candidate>,
+        mut candidates: Candidates,
         until: Timestamp,
     ) -> Result<Meaning, LedgerError> {
         let at = contact.first;
         let Some(first) = candidates.first() else {
             return Ok(Meaning::Unnamed(self.no_name(contact, until)));
         };
-        let mut destination = self.destination(&first.evidence.name);
+        let mut destination = self.destination(&first.evidence.provenance);
         let mut has_several = false;
         if candidates.len() > 1 && self.is_known_domain(who, &destination, at)? {
             let client = first.evidence.client;
@@ -248,8 +239,7 @@ impl Judge {
                 if other.evidence.client != client || answered > at || at.since(answered) > SEVERAL_NAMES_WITHIN {
                     continue;
                 }
-                let name = other.evidence.name.clone();
-                let other = self.destination(&name);
+                let other = self.destination(&other.evidence.provenance);
                 if other.domain != destination.domain && !self.is_known_domain(who, &other, at)? {
                     destination = other;
                     has_several = true;

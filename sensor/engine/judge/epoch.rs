@@ -11,6 +11,8 @@ use hashbrown::HashMap;
 
 use super::super::clock::EPOCH;
 use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
+use super::super::worker::Records;
+use super::contacts::Contact;
 use super::facts::Host;
 use super::follow::{Due, Patience};
 use super::open::LATE_ANSWER;
@@ -44,7 +46,9 @@ impl Judge {
     pub fn epoch(&mut self, mark: &Mark, decoded: DecodeReport, reports: Vec<Report>) -> Result<Outcome, LedgerError> {
         self.begin(mark, &decoded)?;
         let mut all = Report::default();
-        for report in reports {
+        let mut flows = Vec::with_capacity(reports.len());
+        for mut report in reports {
+            flows.push(std::mem::take(&mut report.flows));
             join(&mut all, report);
         }
         self.out.counters.merge(&all.counters);
@@ -52,24 +56,24 @@ impl Judge {
         let answered = self.take_answers(all.answers, all.answered, all.save);
         let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
         self.is_last = is_last;
-        all.candidates.sort_unstable_by_key(|update| update.flow);
+        let mut candidates: Vec<&FlowUpdate> = flows.iter().flat_map(|flows| &flows.candidates).collect();
+        candidates.sort_unstable_by_key(|update| update.flow);
         let mut due = Vec::new();
-        for update in &all.candidates {
+        for update in &candidates {
             self.take_update(update, &mut due)?;
         }
         self.withdraw_explained(&answered)?;
         for address in &answered {
-            due.extend(
-                self.contacts
-                    .waiting_for(*address)
-                    .iter()
-                    .map(|flow| Due::Waiting(*flow)),
-            );
+            let waiting = self.contacts.waiting_for(*address).iter();
+            due.extend(waiting.map(|flow| Due::Waiting(*flow)));
         }
         due.sort_by_key(Due::flow);
         for due in due {
             match due {
-                Due::Fresh(contact) => self.consider(*contact, mark.now, Patience::MayWait)?,
+                Due::Fresh(update, side, start) => {
+                    self.consider(Contact::new(update, side, start), mark.now, Patience::MayWait)?;
+                }
+                Due::Resumed(contact) => self.consider(*contact, mark.now, Patience::MayWait)?,
                 Due::Waiting(flow) => self.reconsider(flow, mark.now, Patience::MayWait)?,
             }
         }
@@ -85,16 +89,16 @@ impl Judge {
         }
         // After a silence an address may be raised at the same mark at which its late answer stands.
         self.withdraw_explained(&answered)?;
-        let ended = all
-            .ended
-            .iter()
-            .chain(all.candidates.iter().filter(|update| update.end.is_some() || is_last));
-        let mut ended: Vec<FlowUpdate> = ended.copied().collect();
-        ended.sort_unstable_by_key(|update| update.flow);
-        for update in &ended {
-            self.write_flow(update);
+        candidates.retain(|update| update.end.is_some() || is_last);
+        if self.records == Records::Wanted {
+            let mut ended: Vec<&FlowUpdate> = flows.iter().flat_map(|flows| &flows.others_ended).collect();
+            ended.extend(&candidates);
+            ended.sort_unstable_by_key(|update| update.flow);
+            for update in ended {
+                self.write_flow(update);
+            }
         }
-        for update in ended {
+        for update in candidates {
             self.contacts.forget(update.flow);
         }
         // Contacts of a minute are judged up to settle after it.
@@ -209,20 +213,17 @@ impl Judge {
         }
     }
 
-    /// Decides on answers whose query was not seen (rule N2); returns the addresses that were answered.
+    /// Decides on answers whose query was not seen (rule N2); returns the addresses that were answered and that somebody
+    /// waits for.
     fn take_answers(
         &mut self,
         mut answers: Vec<AnswerSeen>,
         answered: Vec<Address>,
         save: Vec<NameRecord>,
     ) -> Vec<Address> {
-        let is_awaited = |judge: &Self, address: Address| {
-            !judge.contacts.waiting_for(address).is_empty() || judge.open.awaits(address)
-        };
-        let mut addresses = answered;
-        addresses.retain(|address| is_awaited(self, *address));
+        let mut addresses = self.awaited(answered);
         answers.sort_unstable_by_key(arrival_of);
-        let mut save = save;
+        self.out.batch.names.records = save;
         for mut answer in answers {
             let answer_use = match answer.matter {
                 Matter::Matched => AnswerUse::Evidence,
@@ -243,30 +244,59 @@ impl Judge {
             } else {
                 answer.evidence.admission = Admission::Unsolicited;
             }
-            let AnswerSeen {
-                segment,
-                address,
-                evidence,
-                ..
-            } = answer;
-            let written = self.names.write(segment, address, evidence);
-            if let Some(evidence) = written.filter(|evidence| evidence.admission == Admission::Admitted) {
-                save.push(NameRecord {
-                    segment,
-                    segment_text: Arc::from(""),
-                    address,
-                    evidence,
-                });
-            }
+            let mut pieces = vec![NameRecord {
+                segment: answer.segment,
+                address: answer.address,
+                evidence: answer.evidence,
+            }];
+            self.names.write(&mut pieces);
+            pieces.retain(|piece| piece.evidence.admission == Admission::Admitted);
+            self.out.batch.names.records.append(&mut pieces);
         }
-        for record in &mut save {
-            self.texts.know(record.segment);
-            record.segment_text = self.texts.text(record.segment);
-        }
-        self.out.batch.names = save;
         addresses.sort_unstable();
         addresses.dedup();
         addresses
+    }
+
+    /// Returns those of the answered addresses that a contact or an alert waits for.
+    fn awaited(&self, mut answered: Vec<Address>) -> Vec<Address> {
+        /// Few wait and many are answered: one bit each of a short hash leaves few to look up.
+        const BITS: usize = 1 << 16;
+        let place = |address: &Address| {
+            let (high, low) = address.halves();
+            let hash = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+            (hash as usize / 64, 1_u64 << (hash % 64))
+        };
+        let mut bits = [0_u64; BITS / 64];
+        for address in self.contacts.awaited().chain(self.open.awaited()) {
+            let (word, bit) = place(address);
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        answered.retain(|address| {
+            let (word, bit) = place(address);
+            bits.get(word).is_some_and(|word| word & bit != 0)
+                && (!self.contacts.waiting_for(*address).is_empty() || self.open.awaits(*address))
+        });
+        answered
+    }
+
+    /// Notes the segments of the names that go to the ledger as records write them.
+    fn write_segments(&mut self) {
+        let names = &mut self.out.batch.names;
+        let mut segments: Vec<Segment> = Vec::new();
+        for record in &names.records {
+            if segments.last() != Some(&record.segment) {
+                segments.push(record.segment);
+            }
+        }
+        segments.sort_unstable();
+        segments.dedup();
+        for segment in segments {
+            self.texts.know(segment);
+            names.segments.push((segment, self.texts.text(segment)));
+        }
     }
 
     fn is_admitted(&self, answer: &AnswerSeen) -> bool {
@@ -275,7 +305,7 @@ impl Judge {
             || (self.facts.is_lossy(evidence.last)
                 && self
                     .facts
-                    .has_answered(answer.segment, evidence.client, evidence.server, evidence.last))
+                    .has_answered(answer.segment, evidence.client, evidence.server(), evidence.last))
     }
 
     /// Withdraws address alerts that this epoch's answers explain (rule A3).
@@ -318,7 +348,6 @@ impl Judge {
         let evicted = (self.names.bound() + self.names.evict(self.limits.names)) as u64;
         self.out.counters.add(Counter::NamesEvicted, evicted);
         self.open.expire(self.next_sequence, now);
-        self.renewals.evict(self.limits.names);
         self.facts.bound();
         if self.last_expiry.is_none() {
             self.expire_left(now);
@@ -332,14 +361,12 @@ impl Judge {
         self.out
             .counters
             .add(Counter::NamesExpired, self.names.expire(now) as u64);
-        self.renewals.expire(now);
         self.facts.expire(now);
     }
 
     /// Time went back: what is remembered keeps its age (rule T1).
     fn shift(&mut self, by: Span, now: Timestamp) {
         self.names.shift(by);
-        self.renewals.shift(by);
         self.facts.shift(by);
         self.open.clear_late();
         self.drop_left();
@@ -354,6 +381,7 @@ impl Judge {
 
     /// Completes the batch and begins the next.
     fn end(&mut self, now: Timestamp) -> Outcome {
+        self.write_segments();
         let batch = &mut self.out.batch;
         // A contact may begin and cease to wait within one epoch. `judged` does not tell: an earlier run may have given
         // the same number.
@@ -381,16 +409,23 @@ impl Judge {
     }
 }
 
-/// Adds one worker's report to another's.
+/// Adds one worker's report to another's, flows aside.
 fn join(all: &mut Report, more: Report) {
-    all.candidates.extend(more.candidates);
-    all.ended.extend(more.ended);
-    all.answers.extend(more.answers);
-    all.answered.extend(more.answered);
-    all.truncated.extend(more.truncated);
-    all.facts.extend(more.facts);
-    all.opened.extend(more.opened);
-    all.outside.extend(more.outside);
-    all.save.extend(more.save);
+    extend(&mut all.answers, more.answers);
+    extend(&mut all.answered, more.answered);
+    extend(&mut all.truncated, more.truncated);
+    extend(&mut all.facts, more.facts);
+    extend(&mut all.opened, more.opened);
+    extend(&mut all.outside, more.outside);
+    extend(&mut all.save, more.save);
     all.counters.merge(&more.counters);
+}
+
+/// Adds items to others; the first are taken as they are.
+fn extend<T>(all: &mut Vec<T>, more: Vec<T>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
+    }
 }

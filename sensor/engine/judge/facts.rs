@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::model::{Address, Endpoint, MacAddress, Segment, SourceId, Span, Timestamp, Transport};
 
-use super::super::report::{Answered, Fact};
+use super::super::report::{Answered, Fact, telling};
 
 /// Facts of a day: listening ports, hardware addresses, answering servers.
 const DAY: Span = Span::hours(24);
@@ -43,11 +43,21 @@ struct SourceFacts {
 }
 
 /// What a hardware address speaks for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct MacFacts {
     addresses: BTreeSet<Address>,
     is_router: bool,
     seen: Timestamp,
+}
+
+impl MacFacts {
+    const fn new(seen: Timestamp) -> Self {
+        Self {
+            addresses: BTreeSet::new(),
+            is_router: false,
+            seen,
+        }
+    }
 }
 
 /// Facts across partitions.
@@ -82,13 +92,13 @@ impl Facts {
         match fact {
             Fact::Listening(segment, transport, endpoint) => {
                 let listening = self.listening.entry((segment, transport, endpoint));
-                raise(&mut listening.or_insert(Listening { since: at, last: at }).last, at);
+                tell_again(&mut listening.or_insert(Listening { since: at, last: at }).last, at);
             }
             Fact::Queries(source) => self.source(source, at).has_queries = true,
             Fact::Outbound(source) => self.source(source, at).has_outbound = true,
             Fact::MacInternal(segment, mac, address) => {
-                let facts = self.macs.entry((segment, mac)).or_default();
-                raise(&mut facts.seen, at);
+                let facts = self.macs.entry((segment, mac)).or_insert_with(|| MacFacts::new(at));
+                tell_again(&mut facts.seen, at);
                 facts.addresses.insert(address);
                 if facts.addresses.len() > ADDRESSES_A_HOST {
                     facts.is_router = true;
@@ -96,8 +106,8 @@ impl Facts {
                 }
             }
             Fact::MacRouter(segment, mac) => {
-                let facts = self.macs.entry((segment, mac)).or_default();
-                raise(&mut facts.seen, at);
+                let facts = self.macs.entry((segment, mac)).or_insert_with(|| MacFacts::new(at));
+                tell_again(&mut facts.seen, at);
                 facts.is_router = true;
             }
             Fact::Answered(answered) => return self.take_answered(answered, at, is_internal),
@@ -117,7 +127,7 @@ impl Facts {
             server,
             is_recursive,
         } = answered;
-        raise(self.answered.entry((segment, client, server)).or_insert(at), at);
+        tell_again(self.answered.entry((segment, client, server)).or_insert(at), at);
         self.note_client((segment, client));
         if self.configured.contains(&server) {
             return None;
@@ -128,7 +138,7 @@ impl Facts {
                 return None;
             }
             let clients = self.clients.entry(host).or_default();
-            raise(clients.entry(client).or_insert(at), at);
+            tell_again(clients.entry(client).or_insert(at), at);
             clients.retain(|_, seen| at.since(*seen) <= DAY);
             if clients.len() >= CLIENTS_OF_A_RESOLVER {
                 self.clients.remove(&host);
@@ -319,6 +329,13 @@ impl Facts {
 
 fn raise(seen: &mut Timestamp, at: Timestamp) {
     *seen = at.max(*seen);
+}
+
+/// Notes that a fact was told again; what another worker tells in the same stretch says nothing new.
+fn tell_again(seen: &mut Timestamp, at: Timestamp) {
+    if telling(at) > telling(*seen) {
+        *seen = at;
+    }
 }
 
 fn is_recent(seen: Option<&Timestamp>, at: Timestamp) -> bool {

@@ -1,7 +1,7 @@
 //! Following flows: which are contacts, which may be judged now, and what becomes of judged ones.
 
-use crate::flow::FlowUpdate;
-use crate::model::{Arrival, Counter, Fate, FlowEnd, LedgerError, NOTABLE_OCTETS, Timestamp};
+use crate::flow::{FlowUpdate, Side};
+use crate::model::{Arrival, Counter, Fate, FlowEnd, FlowStart, LedgerError, NOTABLE_OCTETS, Timestamp};
 
 use super::Judge;
 use super::contacts::{Contact, Sequel};
@@ -21,17 +21,20 @@ pub(super) enum Patience {
 
 /// A contact that may be judged in this epoch.
 #[derive(Debug)]
-pub(super) enum Due {
-    /// It began in this epoch.
-    Fresh(Box<Contact>),
+pub(super) enum Due<'a> {
+    /// Its flow was not followed before; this side is the originator.
+    Fresh(&'a FlowUpdate, Side, FlowStart),
+    /// Its flow goes on after a restart.
+    Resumed(Box<Contact>),
     /// It waits.
     Waiting(Arrival),
 }
 
-impl Due {
+impl Due<'_> {
     pub(super) fn flow(&self) -> Arrival {
         match self {
-            Self::Fresh(contact) => contact.flow,
+            Self::Fresh(update, ..) => update.flow,
+            Self::Resumed(contact) => contact.flow,
             Self::Waiting(flow) => *flow,
         }
     }
@@ -39,7 +42,11 @@ impl Due {
 
 impl Judge {
     /// Takes what is new of a flow; a contact that may be judged now goes on the list.
-    pub(super) fn take_update(&mut self, update: &FlowUpdate, due: &mut Vec<Due>) -> Result<(), LedgerError> {
+    pub(super) fn take_update<'a>(
+        &mut self,
+        update: &'a FlowUpdate,
+        due: &mut Vec<Due<'a>>,
+    ) -> Result<(), LedgerError> {
         if self.contacts.judged.contains_key(&update.flow) {
             return self.go_on(update);
         }
@@ -60,20 +67,20 @@ impl Judge {
                 .add(Counter::FlowsUndecided, u64::from(update.is_first));
             return Ok(());
         };
-        let contact = Contact::new(update, side, start);
-        if !self.is_internal(contact.originator.ip) {
+        let (originator, responder) = (update.key.endpoint(side), update.key.endpoint(side.other()));
+        if !self.is_internal(originator.ip) {
             return Ok(());
         }
-        self.facts.source_seen(contact.source, contact.first);
+        self.facts.source_seen(update.source, update.first);
         if self.reattach(update, side, start, due)? {
             return Ok(());
         }
-        if contact.responder.port == ENCRYPTED_DNS_PORT {
-            self.facts
-                .note_encrypted((contact.segment, contact.originator.ip), contact.first);
+        let segment = update.key.segment();
+        if responder.port == ENCRYPTED_DNS_PORT {
+            self.facts.note_encrypted((segment, originator.ip), update.first);
         }
-        self.texts.know(contact.segment);
-        due.push(Due::Fresh(Box::new(contact)));
+        self.texts.know(segment);
+        due.push(Due::Fresh(update, side, start));
         Ok(())
     }
 

@@ -32,10 +32,10 @@ use crate::baseline::Baseline;
 use crate::destination::Aggregation;
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy, Record,
+    Address, AlertId, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy, Provenance, Record,
     ResolverState, Segment, Span, Timestamp, WorkloadKey,
 };
-use crate::names::{Names, Renewals};
+use crate::names::Names;
 
 use super::limits::Limits;
 use super::report::SegmentTexts;
@@ -45,9 +45,6 @@ use facts::Facts;
 use loss::Loss;
 use novelty::NewThing;
 use registry::{Registry, Who};
-
-/// How many names' destinations are remembered; all are forgotten when it is more, and worked out again.
-const DESTINATIONS: usize = 1 << 16;
 
 /// What the judge is made with.
 pub struct Setup {
@@ -107,7 +104,6 @@ pub struct Judge {
     records: Records,
     ledger: Arc<dyn Ledger + Sync>,
     names: Arc<Names>,
-    renewals: Renewals,
     baseline: Baseline,
     facts: Facts,
     loss: Loss,
@@ -117,7 +113,6 @@ pub struct Judge {
     budget: Budget,
     burst_names: HashMap<u64, String>,
     texts: SegmentTexts,
-    destinations: HashMap<Arc<str>, Destination, foldhash::quality::RandomState>,
     resumed: resume::Resumed,
     has_saved_names: bool,
     detected: Vec<ResolverState>,
@@ -149,7 +144,6 @@ impl Judge {
             records: setup.records,
             ledger: setup.ledger,
             names: setup.names,
-            renewals: Renewals::default(),
             baseline,
             facts: Facts::new(setup.limits.listening),
             loss: Loss::default(),
@@ -158,7 +152,6 @@ impl Judge {
             budget: Budget::new(),
             burst_names: HashMap::new(),
             texts: SegmentTexts::default(),
-            destinations: HashMap::default(),
             resumed: resume::Resumed::default(),
             is_last: false,
             has_saved_names: false,
@@ -183,16 +176,10 @@ impl Judge {
     }
 
     /// Returns what a name is aggregated to.
-    fn destination(&mut self, name: &Arc<str>) -> Destination {
-        if let Some(known) = self.destinations.get(name) {
-            return known.clone();
-        }
-        if self.destinations.len() >= DESTINATIONS {
-            self.destinations.clear();
-        }
-        let destination = self.aggregation.destination(name);
-        self.destinations.insert(name.clone(), destination.clone());
-        destination
+    fn destination(&self, provenance: &Provenance) -> Destination {
+        provenance
+            .destination(|name| self.aggregation.destination(name))
+            .clone()
     }
 
     fn workload_name(&self, who: Who, address: Address) -> String {

@@ -2,7 +2,7 @@
 
 use crate::identity::scopes;
 use crate::model::{Admission, Considered, Evidence, OtherName, Reason, Scope, Segment, Span, Timestamp, Unexplained};
-use crate::names::{Candidate, choose};
+use crate::names::{Candidate, Candidates, choose};
 
 use super::Judge;
 use super::contacts::Contact;
@@ -26,41 +26,39 @@ pub(super) struct NoName {
 
 impl Judge {
     /// Returns what explains a contact, best first (rule N4), answered no later than `until`.
-    pub(super) fn candidates(&self, contact: &Contact, who: Who, until: Timestamp) -> Vec<Candidate> {
+    pub(super) fn candidates(&self, contact: &Contact, who: Who, until: Timestamp) -> Candidates {
         let rule = who.rule.and_then(|rule| self.rules.rule(rule));
         let wanted = scopes(rule, &self.policy.names);
-        let mut found = Vec::new();
-        let mut buffer = Vec::new();
+        let mut found = Candidates::new();
         let (segment, address) = (contact.segment, contact.responder.ip);
-        let mut take = |segment: Segment, scope: Scope, buffer: &mut Vec<Evidence>| {
-            for evidence in buffer.drain(..) {
-                if self.reason(contact, segment, &evidence, until).is_none() {
-                    found.push(Candidate {
-                        scope,
-                        segment,
-                        evidence,
-                    });
-                }
+        let take = |scope: Scope, segment: Segment, evidence: Evidence, found: &mut Candidates| {
+            if reason(contact, &evidence, until).is_none() {
+                found.push(Candidate {
+                    scope,
+                    segment,
+                    evidence,
+                });
             }
-            !found.is_empty()
         };
         if wanted.client {
             self.names
-                .of_client(segment, address, contact.originator.ip, &mut buffer);
-            if take(segment, Scope::Client, &mut buffer) {
-                return choose(found, contact.first).candidates;
+                .of_client(segment, address, contact.originator.ip, contact.first, |evidence| {
+                    take(Scope::Client, segment, evidence, &mut found);
+                });
+            if !found.is_empty() {
+                return choose(found, contact.first);
             }
         }
         if let Some(mac) = contact.mac.filter(|_| wanted.host) {
-            for other in self
-                .facts
-                .same_host(segment, mac)
-                .filter(|other| *other != contact.originator.ip)
-            {
-                self.names.of_client(segment, address, other, &mut buffer);
+            let others = self.facts.same_host(segment, mac);
+            for other in others.filter(|other| *other != contact.originator.ip) {
+                self.names
+                    .of_client(segment, address, other, contact.first, |evidence| {
+                        take(Scope::Host, segment, evidence, &mut found);
+                    });
             }
-            if take(segment, Scope::Host, &mut buffer) {
-                return choose(found, contact.first).candidates;
+            if !found.is_empty() {
+                return choose(found, contact.first);
             }
         }
         if let Some(rule) = who.rule.filter(|_| wanted.workload) {
@@ -70,38 +68,29 @@ impl Judge {
                     self.rules.rule(other).map(|rule| &rule.name) == self.rules.rule(rule).map(|rule| &rule.name)
                 })
             };
-            buffer = self.names.of_all(segment, address, is_member);
-            if take(segment, Scope::Workload, &mut buffer) {
-                return choose(found, contact.first).candidates;
+            for evidence in self.names.of_all(segment, address, contact.first, is_member) {
+                take(Scope::Workload, segment, evidence, &mut found);
+            }
+            if !found.is_empty() {
+                return choose(found, contact.first);
             }
         }
         if wanted.resolver {
             for (of, resolver) in self.facts.resolvers() {
-                self.names.of_client(of, address, resolver, &mut buffer);
-                take(of, Scope::Resolver, &mut buffer);
+                self.names.of_client(of, address, resolver, contact.first, |evidence| {
+                    take(Scope::Resolver, of, evidence, &mut found);
+                });
             }
-            if take(segment, Scope::Resolver, &mut buffer) {
-                return choose(found, contact.first).candidates;
+            if !found.is_empty() {
+                return choose(found, contact.first);
             }
         }
         if wanted.any {
-            buffer = self.names.of_all(segment, address, |_| true);
-            take(segment, Scope::Any, &mut buffer);
+            for evidence in self.names.of_all(segment, address, contact.first, |_| true) {
+                take(Scope::Any, segment, evidence, &mut found);
+            }
         }
-        choose(found, contact.first).candidates
-    }
-
-    /// Returns why a piece of evidence, whoever's it is, cannot explain a contact; `None` if it can.
-    fn reason(&self, contact: &Contact, segment: Segment, evidence: &Evidence, until: Timestamp) -> Option<Reason> {
-        if evidence.server == contact.responder.ip {
-            Some(Reason::FromResponder)
-        } else if evidence.admission == Admission::Unsolicited {
-            Some(Reason::Unsolicited)
-        } else if evidence.first > until || !self.renewals.is_alive(segment, evidence, contact.first) {
-            Some(Reason::Expired)
-        } else {
-            None
-        }
+        choose(found, contact.first)
     }
 
     /// Returns why nothing explains a contact: the first reason that applies (rule N5).
@@ -109,20 +98,22 @@ impl Judge {
         let (segment, client) = (contact.segment, contact.originator.ip);
         let all = self
             .names
-            .of_all(segment, contact.responder.ip, |evidence| evidence.first <= until);
+            .of_all(segment, contact.responder.ip, contact.first, |evidence| {
+                evidence.first <= until
+            });
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|evidence| evidence.client == client);
-        let reason = |evidence: &Evidence| self.reason(contact, segment, evidence, until);
+        let reason = |evidence: &Evidence| reason(contact, evidence, until);
         let mut expired: Vec<Evidence> = own
             .iter()
             .filter(|own| reason(own) == Some(Reason::Expired))
             .cloned()
             .collect();
-        expired.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| a.name.cmp(&b.name)));
+        expired.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| a.name().cmp(b.name())));
         let mut other_names: Vec<OtherName> = others
             .iter()
             .filter(|other| reason(other).is_none())
             .map(|other| OtherName {
-                name: other.name.clone(),
+                name: other.name().clone(),
                 client: other.client,
                 ts: other.last,
             })
@@ -160,9 +151,9 @@ impl Judge {
     /// Returns what was considered for a contact, for `explain` (rule A1).
     pub(super) fn considered(&self, contact: &Contact, chosen: &[Candidate], until: Timestamp) -> Vec<Considered> {
         let of = |evidence: &Evidence, scope, reason| Considered {
-            name: evidence.name.clone(),
+            name: evidence.name().clone(),
             client: evidence.client,
-            server: evidence.server,
+            server: evidence.server(),
             ts: evidence.last,
             scope,
             reason,
@@ -178,18 +169,31 @@ impl Judge {
         let is_chosen = |evidence: &Evidence| {
             chosen
                 .iter()
-                .any(|c| c.evidence.client == evidence.client && c.evidence.name == evidence.name)
+                .any(|c| c.evidence.client == evidence.client && c.evidence.name() == evidence.name())
         };
         let rest = self
             .names
-            .of_all(contact.segment, contact.responder.ip, |evidence| !is_chosen(evidence));
+            .of_all(contact.segment, contact.responder.ip, contact.first, |evidence| {
+                !is_chosen(evidence)
+            });
         for evidence in rest {
-            let reason = self
-                .reason(contact, contact.segment, &evidence, until)
-                .unwrap_or(Reason::OutOfScope);
+            let reason = reason(contact, &evidence, until).unwrap_or(Reason::OutOfScope);
             considered.push(of(&evidence, None, reason));
         }
         considered.truncate(CONSIDERED);
         considered
+    }
+}
+
+/// Returns why a piece of evidence, whoever's it is, cannot explain a contact; `None` if it can.
+fn reason(contact: &Contact, evidence: &Evidence, until: Timestamp) -> Option<Reason> {
+    if evidence.server() == contact.responder.ip {
+        Some(Reason::FromResponder)
+    } else if evidence.admission == Admission::Unsolicited {
+        Some(Reason::Unsolicited)
+    } else if evidence.first > until || evidence.expires < contact.first {
+        Some(Reason::Expired)
+    } else {
+        None
     }
 }

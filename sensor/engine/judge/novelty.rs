@@ -32,7 +32,7 @@ impl Judge {
 
     /// Says whether evidence came from an external server that nobody vouches for (rule N4).
     pub(super) fn is_untrusted(&mut self, who: Who, candidate: &Candidate, at: Timestamp) -> Result<bool, LedgerError> {
-        let server = candidate.evidence.server;
+        let server = candidate.evidence.server();
         // What a resolver asked, for others or for itself, is exempt: no name server is in anybody's baseline.
         let client = candidate.evidence.client;
         let is_resolvers = candidate.scope == Scope::Resolver

@@ -134,6 +134,11 @@ impl Open {
         self.change(id, |ways| ways.answer = false);
     }
 
+    /// Returns the addresses whose alerts an answer may withdraw.
+    pub fn awaited(&self) -> impl Iterator<Item = &Address> {
+        self.late.keys()
+    }
+
     /// Returns the address alerts that an answer for this address may withdraw.
     pub fn late_for(&self, address: Address) -> Vec<Late> {
         self.late.get(&address).cloned().unwrap_or_default()

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::baseline::{ContactFacts, PairPlace};
-use crate::model::{
-    ContactDestination, ContactRecord, Counter, Evidence, Fate, LedgerError, Novelty, PairKey, Provenance, Record,
-    Verdict,
-};
+use crate::model::{ContactDestination, ContactRecord, Counter, Fate, LedgerError, Novelty, PairKey, Record, Verdict};
 
 use super::Judge;
 use super::contacts::Contact;
@@ -131,7 +128,7 @@ fn name_keys(meaning: &Meaning) -> SmallVec<[PairKey; 2]> {
 /// Returns what a contact adds to its pairs.
 pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
     let name = match meaning {
-        Meaning::Named { candidates, .. } => candidates.first().map(|first| provenance(&first.evidence)),
+        Meaning::Named { candidates, .. } => candidates.first().map(|first| Arc::clone(&first.evidence.provenance)),
         Meaning::Unnamed(_) => None,
     };
     ContactFacts {
@@ -142,9 +139,4 @@ pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
         port: contact.responder.port,
         name,
     }
-}
-
-/// Returns what a pair keeps of evidence: the name and the server.
-fn provenance(evidence: &Evidence) -> Arc<Provenance> {
-    Arc::new(Provenance::new(evidence.name.clone(), evidence.server, Box::default()))
 }

@@ -12,7 +12,7 @@ use crate::baseline::PairPlace;
 use crate::flow::{FlowUpdate, Side, TCP_IDLE, UDP_IDLE};
 use crate::model::{
     AlertKind, AlertRecord, AlertState, Arrival, Endpoint, FlowStart, JudgeState, LedgerError, NameRecord, OpenAlert,
-    PairKey, PendingContact, Segment, Span, Timestamp, Transport,
+    PairKey, PendingContact, SavedNames, Segment, Span, Timestamp, Transport,
 };
 
 use super::Judge;
@@ -148,9 +148,11 @@ impl Judge {
     /// Takes over the number that the decoder gave a segment.
     pub(super) fn number(&mut self, segment: Segment) {
         let text = self.text_of(segment);
-        for record in self.resumed.names.remove(&text).unwrap_or_default() {
-            self.names.write(segment, record.address, record.evidence);
+        let mut names = self.resumed.names.remove(&text).unwrap_or_default();
+        for record in &mut names {
+            record.segment = segment;
         }
+        self.names.write(&mut names);
         let Some(own) = self.resumed.unnumbered.remove(&text) else {
             return;
         };
@@ -167,17 +169,27 @@ impl Judge {
 
     /// Loads the names that were answered before the first frame of the run (rule N3).
     pub(super) fn load_names(&mut self, first_frame: Timestamp) -> Result<(), LedgerError> {
-        for mut record in self.ledger.names(first_frame)? {
-            record.evidence.arrival = Arrival(0);
-            self.has_saved_names = true;
-            let text = record.segment_text.clone();
-            let segment = self.segment_named(&text);
-            self.facts.note_client((segment, record.evidence.client));
-            self.names.write(segment, record.address, record.evidence.clone());
-            if self.resumed.unnumbered.contains_key(&text) {
-                self.resumed.names.entry(text).or_default().push(record);
+        let SavedNames { segments, mut records } = self.ledger.names(first_frame)?;
+        let own: HashMap<Segment, (Segment, Arc<str>)> = segments
+            .into_iter()
+            .map(|(number, text)| (number, (self.segment_named(&text), text)))
+            .collect();
+        for record in &mut records {
+            let Some((segment, text)) = own.get(&record.segment) else {
+                continue;
+            };
+            record.segment = *segment;
+            self.facts.note_client((*segment, record.evidence.client));
+            if self.resumed.unnumbered.contains_key(text) {
+                self.resumed
+                    .names
+                    .entry(Arc::clone(text))
+                    .or_default()
+                    .push(record.clone());
             }
         }
+        self.has_saved_names |= !records.is_empty();
+        self.names.write(&mut records);
         Ok(())
     }
 
@@ -187,7 +199,7 @@ impl Judge {
         update: &FlowUpdate,
         side: Side,
         start: FlowStart,
-        due: &mut Vec<Due>,
+        due: &mut Vec<Due<'_>>,
     ) -> Result<bool, LedgerError> {
         if self.resumed.left.is_empty() {
             return Ok(false);
@@ -213,7 +225,7 @@ impl Judge {
         if let Some(waiting) = self.contacts.take(left.flow, left.first.plus(self.settle())) {
             self.out.batch.judged.push(waiting.flow);
             let contact = Contact::of(update, side, start, Some(earlier));
-            due.push(Due::Fresh(Box::new(contact)));
+            due.push(Due::Resumed(Box::new(contact)));
             return Ok(true);
         }
         let Some(judged) = self.contacts.judged.remove(&left.flow) else {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::flow::Class;
 use crate::identity::Locality;
-use crate::model::{Admission, Arrival, Counter, Evidence, Packet, Span};
-use crate::names::{LIFE_FLOOR, LONGEST_LIFE, QueryKey};
+use crate::model::{Address, Admission, Counter, Evidence, NameRecord, Packet, Provenance};
+use crate::names::{Interner, QueryKey, answered_until, counted_ttl};
 use crate::wire::dns::{self, Role};
 
 use super::super::decoder::OFF_PORTS;
@@ -58,11 +60,11 @@ impl Part {
             name: query.name.as_str().as_bytes(),
         };
         self.queries.ask(&key, packet.time);
-        self.tell(Fact::Queries(packet.source), packet, shared);
+        shared.tell(Fact::Queries(packet.source), packet);
         if let Some(mac) = packet.from_mac
             && shared.setup.network.locality(packet.from) == Locality::Internal
         {
-            self.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet, shared);
+            shared.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet);
         }
         true
     }
@@ -100,29 +102,41 @@ impl Part {
                 server: packet.from,
                 is_recursive: response.recursion_desired,
             };
-            self.tell(Fact::Answered(answered), packet, shared);
+            if answered.is_recursive {
+                shared.tell(Fact::Answered(answered), packet);
+            } else {
+                self.tell_iterator(answered, packet, shared);
+            }
         }
         if response.rcode != NO_ERROR {
             return true;
         }
-        for (place, evidence) in evidence_of(&response, packet, shared) {
-            let (address, evidence) = evidence;
-            shared.report.counters.count(Counter::Answers);
-            let seen = |evidence, matter| AnswerSeen {
-                segment: packet.segment,
-                source: packet.source,
-                address,
-                evidence,
-                place,
-                matter,
-            };
+        let Shared {
+            setup,
+            interner,
+            found,
+            report,
+            ..
+        } = shared;
+        report.counters.add(Counter::Answers, response.answers.len() as u64);
+        for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner)) {
+            let matter = if is_matched { Matter::Matched } else { Matter::Unmatched };
+            if !is_matched || setup.records == Records::Wanted {
+                report.answers.push(AnswerSeen {
+                    segment: packet.segment,
+                    source: packet.source,
+                    address,
+                    evidence: evidence.clone(),
+                    place,
+                    matter,
+                });
+            }
             if is_matched {
-                if shared.setup.records == Records::Wanted {
-                    shared.report.answers.push(seen(evidence.clone(), Matter::Matched));
-                }
-                shared.found.push((packet.segment, address, evidence));
-            } else {
-                shared.report.answers.push(seen(evidence, Matter::Unmatched));
+                found.push(NameRecord {
+                    segment: packet.segment,
+                    address,
+                    evidence,
+                });
             }
         }
         true
@@ -155,35 +169,48 @@ impl Part {
     }
 }
 
-/// Returns what a response gives, with the place of each answer.
-fn evidence_of(
+/// Returns what a response gives.
+fn evidence_of<'a>(
+    response: &'a dns::Response,
+    packet: &'a Packet,
+    interner: &'a mut Interner,
+) -> impl Iterator<Item = (Address, Evidence)> + 'a {
+    let mut latest: Option<(dns::Link, Arc<Provenance>)> = None;
+    response.answers.iter().map(move |answer| {
+        let provenance = match &latest {
+            Some((link, provenance)) if *link == answer.link => Arc::clone(provenance),
+            _ => provenance_of(response, answer.link, packet.from, interner),
+        };
+        latest = Some((answer.link, Arc::clone(&provenance)));
+        let evidence = Evidence {
+            provenance,
+            client: packet.to,
+            kind: answer.kind,
+            admission: Admission::Admitted,
+            ttl: answer.ttl,
+            greatest_ttl: counted_ttl(answer.ttl),
+            first: packet.time,
+            last: packet.time,
+            expires: answered_until(packet.time, answer.ttl),
+            arrival: packet.arrival,
+        };
+        (answer.address, evidence)
+    })
+}
+
+/// Returns what the answers behind a name have in common.
+fn provenance_of(
     response: &dns::Response,
-    packet: &Packet,
-    shared: &mut Shared,
-) -> Vec<(u16, (crate::model::Address, Evidence))> {
-    let name = shared.interner.intern(response.name.as_str());
-    let answers = response.answers.iter().zip(0_u16..);
-    answers
-        .map(|(answer, place)| {
-            let life = Span::seconds(i64::from(answer.ttl)).max(LIFE_FLOOR).min(LONGEST_LIFE);
-            let greatest = u32::try_from(LONGEST_LIFE.0 / crate::model::SECOND).unwrap_or(u32::MAX);
-            let evidence = Evidence {
-                name: Arc::clone(&name),
-                client: packet.to,
-                server: packet.from,
-                kind: answer.kind,
-                admission: Admission::Admitted,
-                ttl: answer.ttl,
-                first: packet.time,
-                last: packet.time,
-                arrival: Arrival(packet.arrival.0),
-                expires: packet.time.plus(life),
-                greatest_ttl: answer.ttl.min(greatest),
-                chain: Arc::clone(&answer.chain),
-            };
-            (place, (answer.address, evidence))
-        })
-        .collect()
+    link: dns::Link,
+    server: Address,
+    interner: &mut Interner,
+) -> Arc<Provenance> {
+    let name = response.name.as_str();
+    let mut chain: SmallVec<[&[u8]; 4]> = SmallVec::new();
+    chain.extend(response.linked.back_from(link));
+    interner.intern((name, server, chain.as_slice()), || {
+        Provenance::new(name.into(), server, response.linked.names_to(link))
+    })
 }
 
 /// Shows what came on a port that never counts in the records.
@@ -198,8 +225,9 @@ fn off_port(packet: &Packet, payload: &[u8], shared: &mut Shared) {
     let Ok(response) = dns::parse_response(payload) else {
         return;
     };
-    for (place, (address, evidence)) in evidence_of(&response, packet, shared) {
-        shared.report.answers.push(AnswerSeen {
+    let Shared { interner, report, .. } = shared;
+    for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner)) {
+        report.answers.push(AnswerSeen {
             segment: packet.segment,
             source: packet.source,
             address,

@@ -8,16 +8,14 @@ use crate::model::{Address, Counter, Counters, Day, Endpoint, Layer4, Packet, Se
 use crate::names::QueryTable;
 use crate::wire::dns;
 
-use super::super::report::{Fact, Mark};
-use super::{Records, Shared, WorkerSetup, count_flow, end_flows, join};
+use super::super::report::{Answered, Fact, Mark};
+use super::{Records, Shared, WorkerSetup, count_flow, end_flows};
 
-/// A fact is told again after this long, so that what the judge remembers for a day stays fresh.
-const TOLD_FOR: Span = Span::hours(1);
 /// Who answers a host that asks name servers itself is told this often: five servers within ten minutes make it a
 /// resolver (rule S3).
 const ITERATOR_TOLD_FOR: Span = Span::minutes(1);
-/// How many facts a partition remembers to have told; all are forgotten when it is more, and told again.
-const TOLD_LIMIT: usize = 1 << 14;
+/// How many such answers a partition remembers to have told; all are forgotten when it is more, and told again.
+const TOLD_LIMIT: usize = 1 << 12;
 
 /// How many flows with both ends outside a partition shows the judge in an epoch.
 const OUTSIDE_SHOWN: usize = 4;
@@ -31,7 +29,8 @@ pub(super) struct Part {
     pub dns_flows: Option<FlowTable>,
     /// The day of the latest contact of a client with an external DNS server: one a day is judged.
     pub dns_contacts: HashMap<(Segment, Address, Address), Day, foldhash::fast::RandomState>,
-    told: HashMap<Fact, Timestamp, foldhash::fast::RandomState>,
+    /// When answers to hosts that ask name servers themselves were told.
+    told: HashMap<Answered, Timestamp, foldhash::quality::RandomState>,
     /// How many flows with both ends outside were shown to the judge in this epoch.
     outside_shown: usize,
 }
@@ -86,7 +85,7 @@ impl Part {
                     self.outside_shown += 1;
                     shared.report.outside.push((packet.segment, packet.from, packet.to));
                 }
-                self.tell_sender(packet, ends, shared);
+                tell_sender(packet, ends, shared);
             }
             Taken::Answered { listens } => {
                 let ends = (network.locality(packet.from), network.locality(packet.to));
@@ -96,38 +95,17 @@ impl Part {
                         ip: packet.from,
                         port: packet.from_port,
                     };
-                    self.tell(
-                        Fact::Listening(packet.segment, packet.transport(), endpoint),
-                        packet,
-                        shared,
-                    );
+                    shared.tell(Fact::Listening(packet.segment, packet.transport(), endpoint), packet);
                 }
-                self.tell_sender(packet, ends, shared);
+                tell_sender(packet, ends, shared);
             }
         }
     }
 
-    /// Tells what the first packet of a side of a flow shows about its sender.
-    fn tell_sender(&mut self, packet: &Packet, ends: (Locality, Locality), shared: &mut Shared) {
-        if ends == (Locality::Internal, Locality::External) {
-            self.tell(Fact::Outbound(packet.source), packet, shared);
-        }
-        let Some(mac) = packet.from_mac else { return };
-        match ends.0 {
-            Locality::Internal => self.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet, shared),
-            Locality::External => self.tell(Fact::MacRouter(packet.segment, mac), packet, shared),
-            Locality::Neither => {}
-        }
-    }
-
-    /// Tells a fact, unless it was told a short while ago.
-    pub fn tell(&mut self, fact: Fact, packet: &Packet, shared: &mut Shared) {
-        let told_for = match fact {
-            Fact::Answered(answered) if !answered.is_recursive => ITERATOR_TOLD_FOR,
-            _ => TOLD_FOR,
-        };
-        if let Some(told) = self.told.get_mut(&fact) {
-            if packet.time.since(*told) < told_for {
+    /// Tells that a server answered a host that asks name servers itself, unless it was told a short while ago.
+    pub fn tell_iterator(&mut self, answered: Answered, packet: &Packet, shared: &mut Shared) {
+        if let Some(told) = self.told.get_mut(&answered) {
+            if packet.time.since(*told) < ITERATOR_TOLD_FOR {
                 return;
             }
             *told = packet.time;
@@ -135,17 +113,17 @@ impl Part {
             if self.told.len() >= TOLD_LIMIT {
                 self.told.clear();
             }
-            self.told.insert(fact, packet.time);
+            self.told.insert(answered, packet.time);
         }
-        shared.report.facts.push((fact, packet.time));
+        shared.report.facts.push((Fact::Answered(answered), packet.time));
     }
 
-    /// Ends an epoch.
-    pub fn end_epoch(&mut self, mark: &Mark, counters: &mut Counters) -> FlowReport {
+    /// Ends an epoch; what changed is added to `flows`.
+    pub fn end_epoch(&mut self, mark: &Mark, flows: &mut FlowReport, counters: &mut Counters) {
         self.outside_shown = 0;
-        let mut report = end_flows(&mut self.flows, mark);
+        end_flows(&mut self.flows, mark, flows);
         if let Some(table) = &mut self.dns_flows {
-            report = join(report, end_flows(table, mark));
+            end_flows(table, mark, flows);
         }
         if matches!(mark.ending, super::Ending::Stretch(_)) {
             self.queries.clear();
@@ -153,7 +131,6 @@ impl Part {
             self.dns_contacts.clear();
         }
         counters.add(Counter::DnsQueriesEvicted, self.queries.mark(mark.now));
-        report
     }
 }
 
@@ -189,4 +166,17 @@ fn is_dns_over_tcp(head: &[u8]) -> bool {
         return false;
     };
     usize::from(u16::from_be_bytes(*length)) >= message.len() && dns::peek(message) == Some(dns::Role::Query)
+}
+
+/// Tells what the first packet of a side of a flow shows about its sender.
+fn tell_sender(packet: &Packet, ends: (Locality, Locality), shared: &mut Shared) {
+    if ends == (Locality::Internal, Locality::External) {
+        shared.tell(Fact::Outbound(packet.source), packet);
+    }
+    let Some(mac) = packet.from_mac else { return };
+    match ends.0 {
+        Locality::Internal => shared.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet),
+        Locality::External => shared.tell(Fact::MacRouter(packet.segment, mac), packet),
+        Locality::Neither => {}
+    }
 }

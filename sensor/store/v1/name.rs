@@ -1,133 +1,212 @@
 //! Names as they outlive a run.
 //!
 //! ```text
-//! row     VERSION, count, then a record each
-//! record  segment number, segment text, address, name, client, server, kind and admission, TTL, greatest TTL,
-//!         first, last − first, expires − last, arrival, chain
+//! row         VERSION, segments, provenances, a time, count of groups, then a group each
+//! segments    count, then a text each
+//! provenances count, then name, server, count of names in the chain and each of them
+//! group       segment, provenance, client, count of addresses, then an address each; a group is of one response
+//! address     address, flags, TTL, greatest TTL unless SAME_TTL, last − the one before, last − first unless ONE_ANSWER,
+//!             expires − last, in seconds if WHOLE_SECONDS
 //! ```
+//!
+//! Segments and provenances are given by their place. Only evidence that counts is kept; its frame is a matter of its run.
 
 use std::sync::Arc;
 
-use crate::model::{Admission, Arrival, Evidence, EvidenceKind, NameRecord, Segment, Timestamp};
+use hashbrown::HashMap;
+
+use crate::model::{
+    Address, Admission, Arrival, Evidence, EvidenceKind, NameRecord, Provenance, SECOND, SavedNames, Segment, Timestamp,
+};
 
 use super::VERSION;
 use super::octets::{Octets, put_address, put_signed, put_text, put_time, put_varint};
 
 /// Set when the evidence is a hint.
 const HINT: u8 = 0x01;
-/// Set when nobody asked for the evidence.
-const UNSOLICITED: u8 = 0x02;
+/// Set when the greatest TTL is the TTL.
+const SAME_TTL: u8 = 0x02;
+/// Set when the first answer is the last one.
+const ONE_ANSWER: u8 = 0x04;
+/// Set when the life after the last answer is written in seconds.
+const WHOLE_SECONDS: u8 = 0x08;
 
-/// What a record takes on average, to size rows before they are written.
-const USUAL_NAME: usize = 96;
+/// What an address takes on average, to size rows before they are written.
+const USUAL_NAME: usize = 32;
 
-/// Writes records in one row.
-pub fn encode_names<'a>(records: impl ExactSizeIterator<Item = &'a NameRecord>) -> Vec<u8> {
-    let mut row = Vec::with_capacity(16 + records.len() * USUAL_NAME);
-    row.push(VERSION);
-    put_varint(&mut row, records.len() as u64);
-    for record in records {
-        put_record(&mut row, record);
+/// Writes some of `names` in one row.
+pub fn encode_names(names: &SavedNames, records: &[&NameRecord]) -> Vec<u8> {
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut provenances: Vec<&Provenance> = Vec::new();
+    let mut places: HashMap<usize, usize, foldhash::fast::RandomState> = HashMap::default();
+    let mut groups = Vec::with_capacity(records.len() * USUAL_NAME);
+    let mut count = 0_u64;
+    let base = records.first().map_or(Timestamp(0), |record| record.evidence.last);
+    let mut last = base;
+    let origin = |record: &NameRecord| {
+        let evidence = &record.evidence;
+        (
+            record.segment,
+            Arc::as_ptr(&evidence.provenance).addr(),
+            evidence.client,
+        )
+    };
+    for group in records.chunk_by(|a, b| origin(a) == origin(b)) {
+        let Some(first) = group.first() else { continue };
+        let segment = position(&mut segments, first.segment);
+        let provenance = &first.evidence.provenance;
+        let place = *places.entry(Arc::as_ptr(provenance).addr()).or_insert_with(|| {
+            provenances.push(provenance);
+            provenances.len() - 1
+        });
+        put_varint(&mut groups, segment as u64);
+        put_varint(&mut groups, place as u64);
+        put_address(&mut groups, first.evidence.client);
+        put_varint(&mut groups, group.len() as u64);
+        for record in group {
+            put_record(&mut groups, record, last);
+            last = record.evidence.last;
+        }
+        count += 1;
     }
+    let mut row = Vec::with_capacity(groups.len() + 64 + provenances.len() * USUAL_NAME * 2);
+    row.push(VERSION);
+    put_varint(&mut row, segments.len() as u64);
+    for segment in segments {
+        put_text(&mut row, names.text(segment).map_or("-", |text| text));
+    }
+    put_varint(&mut row, provenances.len() as u64);
+    for provenance in provenances {
+        put_text(&mut row, &provenance.name);
+        put_address(&mut row, provenance.server);
+        put_varint(&mut row, provenance.chain.len() as u64);
+        for name in &provenance.chain {
+            put_text(&mut row, name);
+        }
+    }
+    put_time(&mut row, base);
+    put_varint(&mut row, count);
+    row.append(&mut groups);
     row
 }
 
-/// Reads a row of names.
-pub fn decode_names(row: &[u8]) -> Option<Vec<NameRecord>> {
+/// Returns the place of a segment, at the end if it is new; segments stand together, so the last one is looked at first.
+fn position(segments: &mut Vec<Segment>, segment: Segment) -> usize {
+    let at = segments.iter().rposition(|other| *other == segment);
+    at.unwrap_or_else(|| {
+        segments.push(segment);
+        segments.len() - 1
+    })
+}
+
+/// Reads a row of names; each record has its segment's text.
+pub fn decode_names(row: &[u8]) -> Option<Vec<(Arc<str>, NameRecord)>> {
     let mut octets = Octets::of(row)?;
-    let count = octets.count()?;
-    let mut records = Vec::with_capacity(count.min(octets.rest().len() / 32));
-    for _ in 0..count {
-        records.push(read_record(&mut octets)?);
+    let mut segments = Vec::new();
+    for _ in 0..octets.count()? {
+        segments.push(octets.text()?);
+    }
+    let mut provenances = Vec::new();
+    for _ in 0..octets.count()? {
+        let (name, server) = (octets.text()?, octets.address()?);
+        let mut chain = Vec::new();
+        for _ in 0..octets.count()? {
+            chain.push(octets.text()?);
+        }
+        provenances.push(Arc::new(Provenance::new(name, server, chain.into())));
+    }
+    let mut last = octets.time()?;
+    let mut records = Vec::new();
+    for _ in 0..octets.count()? {
+        let text = segments.get(octets.varint_u32()? as usize)?;
+        let provenance = provenances.get(octets.varint_u32()? as usize)?;
+        let client = octets.address()?;
+        for _ in 0..octets.count()? {
+            let record = read_record(&mut octets, provenance, client, last)?;
+            last = record.evidence.last;
+            records.push((Arc::clone(text), record));
+        }
     }
     octets.is_empty().then_some(records)
 }
 
-fn put_record(row: &mut Vec<u8>, record: &NameRecord) {
+fn put_record(row: &mut Vec<u8>, record: &NameRecord, before: Timestamp) {
     let evidence = &record.evidence;
-    put_varint(row, u64::from(record.segment.number()));
-    put_text(row, &record.segment_text);
     put_address(row, record.address);
-    put_text(row, &evidence.name);
-    put_address(row, evidence.client);
-    put_address(row, evidence.server);
-    let hint = match evidence.kind {
-        EvidenceKind::DnsAddress => 0,
-        EvidenceKind::DnsHint => HINT,
-    };
-    let unsolicited = match evidence.admission {
-        Admission::Admitted => 0,
-        Admission::Unsolicited => UNSOLICITED,
-    };
-    row.push(hint | unsolicited);
+    let life = evidence.expires.0.wrapping_sub(evidence.last.0);
+    let flag = |holds: bool, flag: u8| if holds { flag } else { 0 };
+    let flags = flag(evidence.kind == EvidenceKind::DnsHint, HINT)
+        | flag(evidence.ttl == evidence.greatest_ttl, SAME_TTL)
+        | flag(evidence.first == evidence.last, ONE_ANSWER)
+        | flag(life % SECOND == 0, WHOLE_SECONDS);
+    row.push(flags);
     put_varint(row, u64::from(evidence.ttl));
-    put_varint(row, u64::from(evidence.greatest_ttl));
-    put_time(row, evidence.first);
-    put_signed(row, evidence.last.0.wrapping_sub(evidence.first.0));
-    put_signed(row, evidence.expires.0.wrapping_sub(evidence.last.0));
-    put_varint(row, evidence.arrival.0);
-    put_varint(row, evidence.chain.len() as u64);
-    for name in evidence.chain.iter() {
-        put_text(row, name);
+    if flags & SAME_TTL == 0 {
+        put_varint(row, u64::from(evidence.greatest_ttl));
     }
+    put_signed(row, evidence.last.0.wrapping_sub(before.0));
+    if flags & ONE_ANSWER == 0 {
+        put_signed(row, evidence.last.0.wrapping_sub(evidence.first.0));
+    }
+    put_signed(
+        row,
+        if flags & WHOLE_SECONDS == 0 {
+            life
+        } else {
+            life / SECOND
+        },
+    );
 }
 
-fn read_record(octets: &mut Octets<'_>) -> Option<NameRecord> {
-    let segment = read_segment(octets.varint_u32()?);
-    let (segment_text, address) = (octets.text()?, octets.address()?);
-    let (name, client, server) = (octets.text()?, octets.address()?, octets.address()?);
+fn read_record(
+    octets: &mut Octets<'_>,
+    provenance: &Arc<Provenance>,
+    client: Address,
+    before: Timestamp,
+) -> Option<NameRecord> {
+    let address = octets.address()?;
     let flags = octets.octet()?;
-    if flags & !(HINT | UNSOLICITED) != 0 {
+    if flags & !(HINT | SAME_TTL | ONE_ANSWER | WHOLE_SECONDS) != 0 {
         return None;
     }
-    let kind = if flags & HINT == 0 {
-        EvidenceKind::DnsAddress
+    let ttl = octets.varint_u32()?;
+    let greatest_ttl = if flags & SAME_TTL == 0 {
+        octets.varint_u32()?
     } else {
-        EvidenceKind::DnsHint
+        ttl
     };
-    let admission = if flags & UNSOLICITED == 0 {
-        Admission::Admitted
+    let last = Timestamp(before.0.wrapping_add(octets.signed()?));
+    let first = if flags & ONE_ANSWER == 0 {
+        Timestamp(last.0.wrapping_sub(octets.signed()?))
     } else {
-        Admission::Unsolicited
+        last
     };
-    let (ttl, greatest_ttl) = (octets.varint_u32()?, octets.varint_u32()?);
-    let first = octets.time()?;
-    let last = Timestamp(first.0.wrapping_add(octets.signed()?));
-    let expires = Timestamp(last.0.wrapping_add(octets.signed()?));
-    let arrival = Arrival(octets.varint()?);
-    let linked = octets.count()?;
-    let mut chain = Vec::with_capacity(linked.min(256));
-    for _ in 0..linked {
-        chain.push(octets.text()?);
-    }
+    let life = octets.signed()?;
+    let life = if flags & WHOLE_SECONDS == 0 {
+        life
+    } else {
+        life.checked_mul(SECOND)?
+    };
     Some(NameRecord {
-        segment,
-        segment_text,
+        segment: Segment::NONE,
         address,
         evidence: Evidence {
-            name,
+            provenance: Arc::clone(provenance),
             client,
-            server,
-            kind,
-            admission,
+            kind: if flags & HINT == 0 {
+                EvidenceKind::DnsAddress
+            } else {
+                EvidenceKind::DnsHint
+            },
+            admission: Admission::Admitted,
             ttl,
+            greatest_ttl,
             first,
             last,
-            arrival,
-            expires,
-            greatest_ttl,
-            chain: Arc::from(chain),
+            expires: Timestamp(last.0.wrapping_add(life)),
+            arrival: Arrival(0),
         },
     })
-}
-
-/// Returns the segment with a bare number.
-fn read_segment(number: u32) -> Segment {
-    let numbered = Segment::numbered(0).number();
-    match number.checked_sub(numbered) {
-        Some(n) => Segment::numbered(n),
-        None => number.checked_sub(1).map_or(Segment::NONE, Segment::vni),
-    }
 }
 
 #[cfg(test)]
@@ -137,10 +216,22 @@ mod tests {
     use super::super::super::samples;
     use super::*;
 
+    fn encode(names: &SavedNames) -> Vec<u8> {
+        encode_names(names, &names.records.iter().collect::<Vec<_>>())
+    }
+
     proptest! {
         #[test]
-        fn names_come_back_as_they_were_written(records in prop::collection::vec(samples::name(), 0..20)) {
-            prop_assert_eq!(decode_names(&encode_names(records.iter())), Some(records));
+        fn names_come_back_as_they_were_written(names in samples::names(20)) {
+            let expected: Vec<(Arc<str>, NameRecord)> = names
+                .records
+                .iter()
+                .map(|record| {
+                    let text = names.text(record.segment).unwrap();
+                    (text.clone(), NameRecord { segment: Segment::NONE, ..record.clone() })
+                })
+                .collect();
+            prop_assert_eq!(decode_names(&encode(&names)), Some(expected));
         }
 
         #[test]
@@ -151,8 +242,8 @@ mod tests {
         }
 
         #[test]
-        fn a_row_cut_short_is_refused(records in prop::collection::vec(samples::name(), 1..3), at: prop::sample::Index) {
-            let row = encode_names(records.iter());
+        fn a_row_cut_short_is_refused(names in samples::names(3), at: prop::sample::Index) {
+            let row = encode(&names);
             prop_assert_eq!(decode_names(&row[..at.index(row.len())]), None);
         }
     }

@@ -12,7 +12,7 @@ const MOST: usize = 64;
 
 /// A name on the chain, in the order of its discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Link(usize);
+pub struct Link(usize);
 
 impl Link {
     /// The name that was asked.
@@ -34,13 +34,12 @@ pub(super) enum Reach {
 }
 
 /// One name behind the question.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     labels: SmallVec<[u8; 64]>,
     from: Link,
     at: Option<usize>,
     reach: Reach,
-    text: Option<Arc<str>>,
-    names: Option<Arc<[Arc<str>]>>,
 }
 
 impl Entry {
@@ -50,9 +49,31 @@ impl Entry {
             from,
             at,
             reach,
-            text: None,
-            names: None,
         }
+    }
+}
+
+/// The names behind the question that a response led to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Linked(SmallVec<[Entry; 2]>);
+
+impl Linked {
+    /// Returns the names from this one back to the question, which is left out, as labels in wire form.
+    pub fn back_from(&self, link: Link) -> impl Iterator<Item = &[u8]> {
+        let mut at = link;
+        std::iter::from_fn(move || {
+            let entry = self.0.get(at.0.checked_sub(1)?)?;
+            at = entry.from;
+            Some(entry.labels.as_slice())
+        })
+    }
+
+    /// Returns the names after the question up to and with this one.
+    #[must_use]
+    pub fn names_to(&self, link: Link) -> Box<[Arc<str>]> {
+        let mut names: SmallVec<[Arc<str>; 8]> = SmallVec::new();
+        names.extend(self.back_from(link).map(|labels| (&Name::from_labels(labels)).into()));
+        names.into_iter().rev().collect()
     }
 }
 
@@ -127,35 +148,13 @@ impl<'a> Chain<'a> {
         self.entry(link).map_or(Reach::Name, |entry| entry.reach)
     }
 
-    /// Returns the names after the question up to and with this one.
-    pub(super) fn names(&mut self, link: Link) -> Arc<[Arc<str>]> {
-        let Some(entry) = self.entry(link) else {
-            return Arc::default();
-        };
-        if let Some(names) = &entry.names {
-            return Arc::clone(names);
-        }
-        let mut names: SmallVec<[Arc<str>; 8]> = SmallVec::new();
-        let mut at = link;
-        while let Some(entry) = self.entry_mut(at) {
-            let labels = &entry.labels;
-            let text = entry.text.get_or_insert_with(|| (&Name::from_labels(labels)).into());
-            names.push(Arc::clone(text));
-            at = entry.from;
-        }
-        let names: Arc<[Arc<str>]> = names.into_iter().rev().collect();
-        if let Some(entry) = self.entry_mut(link) {
-            entry.names = Some(Arc::clone(&names));
-        }
-        names
+    /// Returns the names behind the question.
+    pub(super) fn into_linked(self) -> Linked {
+        Linked(self.entries)
     }
 
     /// Returns a name behind the question.
     fn entry(&self, link: Link) -> Option<&Entry> {
         self.entries.get(link.0.checked_sub(1)?)
-    }
-
-    fn entry_mut(&mut self, link: Link) -> Option<&mut Entry> {
-        self.entries.get_mut(link.0.checked_sub(1)?)
     }
 }

@@ -42,7 +42,12 @@ fn given(message: &[u8]) -> Vec<(String, String)> {
     response
         .answers
         .iter()
-        .map(|answer| (answer.address.to_string(), answer.chain.join(" ")))
+        .map(|answer| {
+            (
+                answer.address.to_string(),
+                response.linked.names_to(answer.link).join(" "),
+            )
+        })
         .collect()
 }
 
@@ -76,7 +81,7 @@ fn a_response_gives_its_address_and_flags() {
         address: Address::v4(FOUR),
         ttl: 60,
         kind: EvidenceKind::DnsAddress,
-        chain: Arc::default(),
+        link: Link::QUESTION,
     };
     assert_eq!(response.answers.to_vec(), [expected]);
 }
