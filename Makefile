@@ -52,7 +52,7 @@ soak: build ## replay captures onto one ledger, a day further each time; alerts,
 	@scripts/soak.sh "$(BIN)/replay" $(ROUNDS) $(CAPTURES)
 
 scale: setup ## what a million pairs and a hundred thousand workloads cost
-	$(CARGO) test --release --locked --lib store::measure -- --ignored --nocapture --test-threads=1
+	$(CARGO) test --release --locked --lib measure -- --ignored --nocapture --test-threads=1
 
 bench: setup ## measure the stages and whole replays
 	$(CARGO) bench --locked --profile release

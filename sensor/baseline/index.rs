@@ -68,12 +68,13 @@ impl Recent {
 
     /// Hands all entries over in order, to be written with this batch.
     pub fn take(&mut self, batch: u64) -> Arc<Vec<Holder>> {
-        let parts = [
-            std::mem::take(&mut self.runs),
-            std::mem::take(&mut self.full),
-            vec![std::mem::take(&mut self.fresh)],
-        ];
-        let mut all = parts.concat().concat();
+        let (runs, full) = (std::mem::take(&mut self.runs), std::mem::take(&mut self.full));
+        let parts = || runs.iter().chain(&full).chain([&self.fresh]);
+        let mut all = Vec::with_capacity(parts().map(Vec::len).sum());
+        for part in parts() {
+            all.extend_from_slice(part);
+        }
+        self.fresh.clear();
         all.sort_unstable();
         all.dedup();
         let all = Arc::new(all);

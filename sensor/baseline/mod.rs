@@ -11,6 +11,8 @@ mod shared;
 mod window;
 
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod tests;
 
 pub use changes::Folded;
