@@ -8,8 +8,8 @@ use firstcontact::engine::{
 };
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, Ledger, LedgerError, LinkType, Opening, Packet,
-    PairView, Policy, SavedNames, SourceId, Span, StoredPair, Timestamp, WorkloadId,
+    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, JournalRow, Ledger, LedgerError, LinkType, Opening,
+    Packet, PairView, Policy, SavedNames, SourceId, Span, StoredPage, Timestamp, WorkloadId,
 };
 use firstcontact::names::Names;
 use proptest::prelude::*;
@@ -39,15 +39,15 @@ impl Ledger for Nothing {
         Ok(SavedNames::default())
     }
 
-    fn pairs(&self, _: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
+    fn pages(&self, _: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         Ok(Vec::new())
     }
 
-    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        vec![0; pairs.count()]
+    fn add_to_journal(&self, row: &mut JournalRow, _: PairView<'_>) {
+        row.octets.push(0);
     }
 
-    fn page_row(&self, _: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+    fn page_row(&self, _: u64, _: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
         Vec::new()
     }
 

@@ -1,8 +1,10 @@
 //! Handing changes on: journal rows, and pages that take over from them.
 
-use crate::model::{Holder, Ledger, Page, StoredPair, WorkloadId};
+use std::sync::Arc;
 
-use super::loaded::{Loaded, Noted};
+use crate::model::{Holder, JournalRow, Ledger, Page, StoredPair, WorkloadId};
+
+use super::loaded::Loaded;
 use super::pairs::{Baseline, PairPlace};
 
 /// Journal rows are folded into pages once they hold this many changes: a restart reads at most about so many, in less
@@ -14,6 +16,8 @@ const FOLD_TO: usize = FOLD_AT / 2;
 const FOLD_STEP: usize = 1 << 14;
 /// So many batches after it was handed over the ledger shows a change: more than may be on their way to the disk.
 const UNCOMMITTED: u64 = 256;
+/// Octets that are made ready for a journal row at most.
+const ROW_AHEAD: usize = 1 << 18;
 /// What is too much in memory is looked for again after so many batches.
 const TRIM_EVERY: u64 = 64;
 
@@ -25,35 +29,28 @@ pub struct Folded {
     /// Journal rows up to this one are no longer needed.
     pub through: Option<u64>,
     /// Entries of the index by destination to write, in order: all that only these rows held, and later ones.
-    pub holders: Vec<Holder>,
+    pub holders: Arc<Vec<Holder>>,
 }
 
 impl Baseline {
     /// Returns this batch's journal row; empty if no pair changed in a way that a restart must not lose.
-    pub fn take_journal(&mut self, ledger: &dyn Ledger) -> Vec<u8> {
-        let places = std::mem::take(&mut self.journal);
-        let row = self.write(ledger, &places);
-        self.journal = places;
-        self.journal.clear();
-        row
+    pub fn take_journal(&mut self) -> Vec<u8> {
+        let JournalRow { octets, pairs, .. } = std::mem::take(&mut self.row);
+        self.note_row(self.sequence, pairs);
+        // The next row is likely to be about as long.
+        self.row.octets.reserve(octets.len().min(ROW_AHEAD));
+        octets
     }
 
-    /// Returns pairs as this batch's journal row.
-    fn write(&mut self, ledger: &dyn Ledger, places: &[PairPlace]) -> Vec<u8> {
-        if places.is_empty() {
-            return Vec::new();
+    /// Appends a pair to this batch's journal row.
+    pub(super) fn write(&mut self, ledger: &dyn Ledger, place: PairPlace) {
+        let PairPlace { workload, slot } = place;
+        let loaded = self.workloads.get_mut(workload.0 as usize).and_then(Option::as_mut);
+        let Some(loaded) = loaded else { return };
+        if let Some(view) = loaded.view(workload, slot) {
+            ledger.add_to_journal(&mut self.row, view);
         }
-        let mut pairs = places
-            .iter()
-            .filter_map(|&PairPlace { workload, slot }| self.get(workload)?.view(workload, slot));
-        let row = ledger.journal_row(&mut pairs);
-        for &PairPlace { workload, slot } in places {
-            if let Some(loaded) = self.get_mut(workload) {
-                loaded.set_written(slot);
-            }
-        }
-        self.note_row(self.sequence, places.len());
-        row
+        loaded.set_written(slot);
     }
 
     /// Notes how many changes a journal row holds.
@@ -175,17 +172,21 @@ impl Baseline {
             return Some((Vec::new(), self.folded(pages)));
         }
         places.truncate(pairs);
-        let row = self.write(ledger, &places);
+        for place in places {
+            self.write(ledger, place);
+        }
+        let row = self.take_journal();
         (!row.is_empty()).then(|| (row, Folded::default()))
     }
 
-    /// Takes note of a changed pair, as [`Loaded::note`] said.
-    pub(super) fn note(&mut self, place: PairPlace, noted: Noted) {
-        if noted.is_first {
-            self.unfolded.push_back((self.sequence, place.workload));
-        }
-        if noted.is_queued {
-            self.journal.push(place);
+    /// Notes that a workload has changes from this batch on that no page holds.
+    pub(super) fn note_unfolded(&mut self, workload: WorkloadId) {
+        let sequence = self.sequence;
+        if let Some(loaded) = self.get_mut(workload)
+            && loaded.unfolded_since.is_none()
+        {
+            loaded.unfolded_since = Some(sequence);
+            self.unfolded.push_back((sequence, workload));
         }
     }
 }

@@ -5,41 +5,46 @@
 //! order only when somebody does.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::model::{Holder, WorkloadId};
 
-/// So many entries are looked through one by one before they are put in order.
-const FRESH: usize = 512;
+/// So many entries are put in order at once; fewer are looked through one by one.
+const FRESH: usize = 1 << 12;
 
 /// Entries that the ledger may not show yet.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    /// Entries in any order.
+    /// Up to [`FRESH`] entries in any order.
     fresh: Vec<Holder>,
+    /// Full ones.
+    full: Vec<Vec<Holder>>,
     /// Sorted runs, each at least twice as long as the next.
     runs: Vec<Vec<Holder>>,
     /// What was handed over, sorted, and the batch that takes it to the ledger.
-    handed: VecDeque<(u64, Vec<Holder>)>,
+    handed: VecDeque<(u64, Arc<Vec<Holder>>)>,
 }
 
 impl Recent {
     /// Adds an entry.
     pub fn add(&mut self, holder: Holder) {
+        if self.fresh.len() == FRESH {
+            self.full
+                .push(std::mem::replace(&mut self.fresh, Vec::with_capacity(FRESH)));
+        }
         self.fresh.push(holder);
     }
 
     /// Returns who has an entry for a destination, in any order.
     pub fn of(&mut self, destination: u64) -> Vec<WorkloadId> {
-        if self.fresh.len() > FRESH {
-            self.settle();
-        }
+        self.settle();
         let mut found: Vec<WorkloadId> = self
             .fresh
             .iter()
             .filter(|holder| holder.destination == destination)
             .map(|holder| holder.workload)
             .collect();
-        for run in self.runs.iter().chain(self.handed.iter().map(|(_, run)| run)) {
+        for run in self.runs.iter().chain(self.handed.iter().map(|(_, run)| &**run)) {
             let start = run.partition_point(|holder| holder.destination < destination);
             let same = run.iter().skip(start);
             let same = same.take_while(|holder| holder.destination == destination);
@@ -48,29 +53,32 @@ impl Recent {
         found
     }
 
-    /// Makes a run of what is in no order.
+    /// Makes runs of what is in no order.
     fn settle(&mut self) {
-        let mut run = std::mem::take(&mut self.fresh);
-        run.sort_unstable();
-        while let Some(longer) = self.runs.pop_if(|last| last.len() < 2 * run.len()) {
-            run.extend(longer);
-            // The sort finds the two runs and merges them.
-            run.sort();
+        for mut run in std::mem::take(&mut self.full) {
+            run.sort_unstable();
+            while let Some(longer) = self.runs.pop_if(|last| last.len() < 2 * run.len()) {
+                run.extend(longer);
+                // The sort finds the two runs and merges them.
+                run.sort();
+            }
+            self.runs.push(run);
         }
-        self.runs.push(run);
     }
 
     /// Hands all entries over in order, to be written with this batch.
-    pub fn take(&mut self, batch: u64) -> Vec<Holder> {
-        let mut all = std::mem::take(&mut self.fresh);
+    pub fn take(&mut self, batch: u64) -> Arc<Vec<Holder>> {
+        let parts = [
+            std::mem::take(&mut self.runs),
+            std::mem::take(&mut self.full),
+            vec![std::mem::take(&mut self.fresh)],
+        ];
+        let mut all = parts.concat().concat();
         all.sort_unstable();
-        for run in std::mem::take(&mut self.runs) {
-            all.extend(run);
-        }
-        all.sort();
         all.dedup();
+        let all = Arc::new(all);
         if !all.is_empty() {
-            self.handed.push_back((batch, all.clone()));
+            self.handed.push_back((batch, Arc::clone(&all)));
         }
         all
     }
@@ -98,9 +106,11 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn entries_are_found_whatever_was_asked_and_handed_over(
-            steps in prop::collection::vec((prop::collection::vec(holder(), 0..400), any::<bool>()), 0..12),
+            steps in prop::collection::vec((prop::collection::vec(holder(), 0..2500), any::<bool>()), 0..12),
         ) {
             let mut recent = Recent::default();
             let mut all: Vec<Holder> = Vec::new();
@@ -111,7 +121,7 @@ mod tests {
                     all.push(entry);
                 }
                 if takes {
-                    handed.extend(recent.take(batch));
+                    handed.extend(recent.take(batch).iter());
                 }
                 for destination in 0..4 {
                     let mut found = recent.of(destination);
@@ -124,7 +134,7 @@ mod tests {
                     prop_assert_eq!(found, expected);
                 }
             }
-            handed.extend(recent.take(99));
+            handed.extend(recent.take(99).iter());
             recent.forget(99);
             prop_assert!(recent.of(1).is_empty());
             let in_order = |mut entries: Vec<Holder>| {

@@ -99,21 +99,12 @@ impl Entry {
 #[derive(Debug, Default)]
 struct Part {
     entries: Vec<Option<Entry>>,
-    /// Pairs that this epoch's journal row has to hold.
-    queued: u64,
     /// Pairs that neither a journal row nor the page holds as they are.
     unwritten: u64,
     /// Whether the ledger's page is another one.
     is_dirty: bool,
-}
-
-/// What a change is the first of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Noted {
-    /// The workload has had none since its pages were written.
-    pub is_first: bool,
-    /// The pair has to be put on the list of the batch's journal row.
-    pub is_queued: bool,
+    /// The batch that wrote the ledger's page, as far as that was read.
+    batch: u64,
 }
 
 /// The pairs of one workload.
@@ -130,9 +121,22 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// Notes which batch wrote the page of a slot.
+    pub fn set_batch(&mut self, slot: u32, batch: u64) {
+        if let Some(part) = self.parts.get_mut(place(slot).0) {
+            part.batch = batch;
+        }
+    }
+
+    /// Says whether the page of a slot that was read holds what a journal row says of it, or something newer.
+    pub fn has_row(&self, slot: u32, row: u64) -> bool {
+        self.parts.get(place(slot).0).is_some_and(|part| part.batch >= row)
+    }
+
     /// Puts a pair into its slot; `hash` is that of its key.
     pub fn put(&mut self, stored: StoredPair, hash: u32) {
         let StoredPair { slot, key, pair } = stored;
+        let key = Key::new(key, hash);
         let (number, at) = place(slot);
         if self.parts.len() <= number {
             self.parts.reserve_exact(number + 1 - self.parts.len());
@@ -143,14 +147,16 @@ impl Loaded {
             // A workload that has filled a page before is likely to fill half of this one.
             part.entries.reserve_exact(StoredPair::A_PAGE as usize / 2);
         }
-        if part.entries.len() <= at {
-            part.entries.resize_with(at + 1, || None);
-        }
-        let Some(place) = part.entries.get_mut(at) else { return };
-        let key = Key::new(key, hash);
-        let is_known = place.replace(Entry { key, pair }).is_some();
-        if is_known {
-            return;
+        if part.entries.len() == at {
+            part.entries.push(Some(Entry { key, pair }));
+        } else {
+            if part.entries.len() < at {
+                part.entries.resize_with(at + 1, || None);
+            }
+            let Some(place) = part.entries.get_mut(at) else { return };
+            if place.replace(Entry { key, pair }).is_some() {
+                return;
+            }
         }
         if self.index.len() == self.index.capacity() {
             self.widen();
@@ -218,23 +224,8 @@ impl Loaded {
     pub fn set_written(&mut self, slot: u32) {
         let (number, at) = place(slot);
         if let Some(part) = self.parts.get_mut(number) {
-            part.queued &= !(1 << at);
             part.unwritten &= !(1 << at);
         }
-    }
-
-    /// Notes a change of a pair in a batch; one that is `notable` has to stand in the batch's journal row.
-    pub fn note(&mut self, slot: u32, batch: u64, notable: bool) -> Noted {
-        let is_first = self.unfolded_since.is_none();
-        self.unfolded_since.get_or_insert(batch);
-        let (number, at) = place(slot);
-        let part = self.parts.get_mut(number).filter(|_| notable);
-        let is_queued = part.is_some_and(|part| {
-            let was_queued = part.queued & (1 << at) != 0;
-            part.queued |= 1 << at;
-            !was_queued
-        });
-        Noted { is_first, is_queued }
     }
 
     /// Returns the pair in a slot, to be written; `workload` is whose pairs these are.
@@ -270,7 +261,7 @@ impl Loaded {
                 Page {
                     workload,
                     number,
-                    row: ledger.page_row(&mut pairs),
+                    row: ledger.page_row(batch, &mut pairs),
                 }
             })
             .collect()
@@ -344,13 +335,10 @@ mod tests {
         for slot in [3, 70, 199] {
             loaded.change(slot).unwrap().count = 7;
         }
-        let noted = |is_first, is_queued| Noted { is_first, is_queued };
-        assert_eq!(loaded.note(3, 4, false), noted(true, false));
-        assert_eq!(loaded.note(70, 4, true), noted(false, true));
-        assert_eq!(loaded.note(70, 5, true), noted(false, false));
         assert_eq!(loaded.view(WorkloadId(1), 70).unwrap().pair.count, 7);
         loaded.set_written(70);
         assert_eq!(loaded.unwritten(), [3, 199]);
-        assert_eq!(loaded.note(70, 5, true), noted(false, true));
+        loaded.change(70).unwrap().count = 8;
+        assert_eq!(loaded.unwritten(), [3, 70, 199]);
     }
 }

@@ -5,11 +5,13 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::model::{
-    Day, Holder, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Provenance, Span, Timestamp, WorkloadId,
+    Day, Holder, JournalRow, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Provenance, Span, Timestamp,
+    WorkloadId,
 };
 
 use super::index::Recent;
 use super::loaded::Loaded;
+use super::shared::Shared;
 use super::window;
 
 /// The index by destination gets an entry for each stretch of so many days in which a pair had contacts, so that the
@@ -48,6 +50,7 @@ pub struct Baseline {
     window: Span,
     retention: Span,
     hasher: foldhash::fast::RandomState,
+    shared: Shared,
     /// By number, since workloads are numbered in order; those that are not in memory are absent.
     pub(super) workloads: Vec<Option<Loaded>>,
     /// Workloads with changes that only journal rows hold, by the first of these rows.
@@ -61,7 +64,8 @@ pub struct Baseline {
     pub(super) recent: Recent,
     /// The ledger gets all entries up to this batch's.
     pub(super) indexed_through: u64,
-    pub(super) journal: Vec<PairPlace>,
+    /// This batch's journal row so far.
+    pub(super) row: JournalRow,
     pub(super) loaded_pairs: usize,
     pub(super) next_trim: u64,
     pub(super) sequence: u64,
@@ -75,6 +79,7 @@ impl Baseline {
             window,
             retention,
             hasher: foldhash::fast::RandomState::default(),
+            shared: Shared::default(),
             workloads: Vec::new(),
             unfolded: VecDeque::new(),
             rows: VecDeque::new(),
@@ -82,7 +87,7 @@ impl Baseline {
             is_folding: false,
             recent: Recent::default(),
             indexed_through: 0,
-            journal: Vec::new(),
+            row: JournalRow::default(),
             loaded_pairs: 0,
             next_trim: 0,
             sequence: 0,
@@ -103,19 +108,23 @@ impl Baseline {
         for (row, changes) in journal {
             self.sequence = row;
             self.note_row(row, changes.len());
-            for PairChange { workload, stored } in changes {
+            for PairChange { workload, mut stored } in changes {
+                self.shared.share(&mut stored);
                 self.recent.add(holder(workload, &stored.key, stored.pair.last().day()));
                 let hash = self.hash(&stored.key);
                 let loaded = self.load(ledger, workload)?;
                 let slot = stored.slot;
+                // A page may be newer than rows that others still need.
+                if loaded.has_row(slot, row) {
+                    continue;
+                }
                 let before = loaded.len();
                 loaded.put(stored, hash);
                 loaded.change(slot);
                 loaded.set_written(slot);
-                let noted = loaded.note(slot, row, false);
                 let more = loaded.len() - before;
                 self.loaded_pairs += more;
-                self.note(PairPlace { workload, slot }, noted);
+                self.note_unfolded(workload);
             }
         }
         self.sequence = sequence;
@@ -160,9 +169,13 @@ impl Baseline {
         let sequence = self.sequence;
         if self.get(workload).is_none() {
             let mut loaded = Loaded::default();
-            for stored in ledger.pairs(workload)? {
-                let hash = self.hash(&stored.key);
-                loaded.put(stored, hash);
+            for page in ledger.pages(workload)? {
+                for mut stored in page.pairs {
+                    self.shared.share(&mut stored);
+                    let (hash, slot) = (self.hash(&stored.key), stored.slot);
+                    loaded.put(stored, hash);
+                    loaded.set_batch(slot, page.batch);
+                }
             }
             self.loaded_pairs += loaded.len();
             if let Some(place) = self.place(workload) {
@@ -228,7 +241,7 @@ impl Baseline {
         contact: &ContactFacts,
         novelty: Option<Novelty>,
     ) -> Result<PairPlace, LedgerError> {
-        let (retention, sequence) = (self.retention, self.sequence);
+        let retention = self.retention;
         let hash = self.hash(key);
         let loaded = self.load(ledger, workload)?;
         let (slot, is_new) = match loaded.slot_of(key, hash) {
@@ -248,10 +261,12 @@ impl Baseline {
         if let Some(novelty) = novelty {
             pair.set_novelty(novelty);
         }
-        let noted = loaded.note(slot, sequence, is_notable);
         let place = PairPlace { workload, slot };
         self.loaded_pairs += usize::from(is_new);
-        self.note(place, noted);
+        self.note_unfolded(workload);
+        if is_notable {
+            self.write(ledger, place);
+        }
         let day = contact.last.day();
         if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
             self.recent.add(holder(workload, key, day));
@@ -272,7 +287,6 @@ impl Baseline {
         octets_out: u64,
         octets_in: u64,
     ) -> Result<(), LedgerError> {
-        let sequence = self.sequence;
         let loaded = self.load(ledger, place.workload)?;
         let Some(pair) = loaded.change(place.slot) else {
             return Ok(());
@@ -281,13 +295,15 @@ impl Baseline {
         let is_new_day = pair.extend(last);
         pair.octets_out = pair.octets_out.saturating_add(octets_out);
         pair.octets_in = pair.octets_in.saturating_add(octets_in);
-        let noted = loaded.note(place.slot, sequence, is_new_day);
         if stretch(before) < stretch(last.day())
             && let Some(key) = loaded.key(place.slot)
         {
             self.recent.add(holder(place.workload, &key, last.day()));
         }
-        self.note(place, noted);
+        self.note_unfolded(place.workload);
+        if is_new_day {
+            self.write(ledger, place);
+        }
         Ok(())
     }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::address::{Address, Endpoint, Transport};
 use super::alert::{Alert, AlertId, AlertRecord};
-use super::evidence::SavedNames;
+use super::evidence::{Provenance, SavedNames};
 use super::flow::{FlowEnd, FlowStart, Outcome};
 use super::pair::{Pair, PairKey, PairKeyView};
 use super::time::{Arrival, Timestamp};
@@ -97,6 +98,15 @@ pub struct PairChange {
     pub stored: StoredPair,
 }
 
+/// A page as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPage {
+    /// The batch that wrote it: what journal rows up to this batch's say of its slots is older, or the same.
+    pub batch: u64,
+    /// Its pairs by slot.
+    pub pairs: Vec<StoredPair>,
+}
+
 /// A pair where it stands, borrowed from who holds it, to be written in the ledger's form.
 #[derive(Debug, Clone, Copy)]
 pub struct PairView<'a> {
@@ -108,6 +118,26 @@ pub struct PairView<'a> {
     pub key: PairKeyView<'a>,
     /// What is remembered.
     pub pair: &'a Pair,
+}
+
+/// A journal row as it grows, pair by pair.
+#[derive(Debug, Clone, Default)]
+pub struct JournalRow {
+    /// What was written so far; nothing before the first pair.
+    pub octets: Vec<u8>,
+    /// How many pairs that is.
+    pub pairs: usize,
+    /// What the next pair may leave out.
+    pub before: PairBefore,
+}
+
+/// What a pair in a row need not say again: it is as with the pair before it.
+#[derive(Debug, Clone, Default)]
+pub struct PairBefore {
+    /// [`Pair::first`].
+    pub first: Timestamp,
+    /// [`Pair::names`].
+    pub names: SmallVec<[Arc<Provenance>; 1]>,
 }
 
 /// One page of a workload's pairs, as it replaces the one before.
@@ -226,14 +256,14 @@ pub struct Batch {
     pub at: Timestamp,
     /// How soon it must be on disk.
     pub durability: Durability,
-    /// Pairs that changed, as [`Ledger::journal_row`] wrote them; empty if there are none.
+    /// Pairs that changed, as [`Ledger::add_to_journal`] wrote them; empty if there are none.
     pub journal: Vec<u8>,
     /// Pages that take over what journal rows held.
     pub pages: Vec<Page>,
     /// Journal rows up to this batch are in pages now.
     pub folded_through: Option<u64>,
     /// Entries of the index by destination, in order. Until they are handed over, journal rows have what they say.
-    pub holders: Vec<Holder>,
+    pub holders: Arc<Vec<Holder>>,
     /// Workloads that are new or changed.
     pub workloads: Vec<(WorkloadId, WorkloadRecord)>,
     /// Evidence to keep across restarts.
@@ -260,7 +290,7 @@ pub struct Batch {
 impl Batch {
     /// Returns a batch that changes nothing.
     #[must_use]
-    pub const fn empty(sequence: u64, at: Timestamp) -> Self {
+    pub fn empty(sequence: u64, at: Timestamp) -> Self {
         Self {
             sequence,
             at,
@@ -268,7 +298,7 @@ impl Batch {
             journal: Vec::new(),
             pages: Vec::new(),
             folded_through: None,
-            holders: Vec::new(),
+            holders: Arc::default(),
             workloads: Vec::new(),
             names: SavedNames {
                 segments: Vec::new(),
@@ -331,18 +361,18 @@ pub trait Ledger: Send {
     /// When the ledger cannot be read.
     fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError>;
 
-    /// Returns a workload's pairs from its pages, by slot; journal rows are not looked at.
+    /// Returns a workload's pages, in order; journal rows are not looked at.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError>;
+    fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError>;
 
-    /// Returns pairs in the ledger's form as one journal row, so that none has to be copied for it.
-    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8>;
+    /// Appends a pair in the ledger's form to a journal row, so that it need not be copied for that.
+    fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>);
 
-    /// Returns pairs of one page, by slot, in the ledger's form.
-    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8>;
+    /// Returns pairs of one page, by slot, in the ledger's form; `batch` is the one that will write it.
+    fn page_row(&self, batch: u64, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8>;
 
     /// Returns who may have a pair with a destination, in order and once each; the pair itself decides.
     ///

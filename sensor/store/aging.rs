@@ -1,6 +1,7 @@
 //! What expires and what does not (rule B5).
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -26,7 +27,7 @@ fn aged(store: &Store) {
     batch.pages = [(0, [0, 1], [0, 100]), (1, [64, 65], [0, 0])]
         .map(|(number, slots, days)| {
             let pairs: Vec<StoredPair> = slots.into_iter().zip(days).map(|(slot, day)| pair(slot, day)).collect();
-            samples::page_with(WorkloadId(1), number, &pairs)
+            samples::page_with(WorkloadId(1), number, 1, &pairs)
         })
         .into();
     let holder = |workload, day| Holder {
@@ -34,14 +35,18 @@ fn aged(store: &Store) {
         workload: WorkloadId(workload),
         day,
     };
-    batch.holders = vec![holder(1, 0), holder(2, 100)];
+    batch.holders = Arc::new(vec![holder(1, 0), holder(2, 100)]);
     batch.names = name(Timestamp(0), 60, 1);
     store.commit(&batch).unwrap();
 }
 
 fn slots(store: &Store) -> Vec<u32> {
-    let pairs = store.pairs(WorkloadId(1)).unwrap();
-    pairs.into_iter().map(|stored| stored.slot).collect()
+    let pages = store.pages(WorkloadId(1)).unwrap();
+    pages
+        .into_iter()
+        .flat_map(|page| page.pairs)
+        .map(|stored| stored.slot)
+        .collect()
 }
 
 /// Commits empty batches that end on a day, each run as a fold, and compacts everything.
@@ -102,7 +107,7 @@ fn rule_b5_an_old_capture_is_safe_from_its_first_batch() {
     let mut batch = Batch::empty(recent + 1, Timestamp(0));
     let mut stored = samples::stored(Just(5)).new_tree(&mut runner).unwrap().current();
     stored.pair = Pair::new(Timestamp(0));
-    batch.pages = vec![samples::page_with(WorkloadId(1), 0, &[stored])];
+    batch.pages = vec![samples::page_with(WorkloadId(1), 0, 1, &[stored])];
     store.commit(&batch).unwrap();
     store.rows.compact(Table::Pages);
     assert_eq!(slots(&store), [5]);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Batch, Day, Holder, LedgerError, NameRecord, SECOND, Timestamp, WorkloadId};
+use crate::model::{Batch, Day, Holder, LedgerError, NameRecord, SECOND, StoredPage, Timestamp, WorkloadId};
 
 use super::Store;
 use super::expiry::{self, RecentEpochs};
@@ -248,12 +248,12 @@ impl Changes<'_> {
             self.batch.put_cf(pages, key, row);
             return Ok(());
         }
-        let mut pairs = v1::decode_page(row).ok_or_else(damaged)?;
+        let StoredPage { batch, mut pairs } = v1::decode_page(row).ok_or_else(damaged)?;
         pairs.retain(|stored| stored.pair.last() >= cutoff);
         if pairs.is_empty() {
             self.batch.delete_cf(pages, key);
         } else {
-            let row = v1::encode_page(&mut pairs.iter().map(|stored| stored.view(workload)));
+            let row = v1::encode_page(batch, &mut pairs.iter().map(|stored| stored.view(workload)));
             self.batch.put_cf(pages, key, row);
         }
         Ok(())

@@ -7,8 +7,8 @@ use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
-    Address, AlertId, AlertRecord, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView, PendingContact,
-    Provenance, SavedNames, Segment, StoredPair, Timestamp, WorkloadId,
+    Address, AlertId, AlertRecord, JournalRow, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView,
+    PendingContact, Provenance, SavedNames, Segment, StoredPage, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -70,20 +70,19 @@ impl Ledger for Store {
         Ok(names)
     }
 
-    fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
-        let mut pairs = Vec::new();
-        for row in self.rows.scan_prefix(Table::Pages, &v1::workload_key(workload))? {
-            pairs.extend(v1::decode_page(&row?.1).ok_or_else(|| self.rows.damaged(Table::Pages))?);
-        }
-        Ok(pairs)
+    fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
+        let key = v1::workload_key(workload);
+        let rows = self.rows.scan_prefix(Table::Pages, &key)?;
+        let damaged = || self.rows.damaged(Table::Pages);
+        rows.map(|row| v1::decode_page(&row?.1).ok_or_else(damaged)).collect()
     }
 
-    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        v1::encode_journal(pairs)
+    fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
+        v1::add_to_journal(row, &pair);
     }
 
-    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        v1::encode_page(pairs)
+    fn page_row(&self, batch: u64, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        v1::encode_page(batch, pairs)
     }
 
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {
@@ -142,16 +141,16 @@ impl Ledger for Arc<Store> {
         Store::names(self, first_frame)
     }
 
-    fn pairs(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
-        Store::pairs(self, workload)
+    fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
+        Store::pages(self, workload)
     }
 
-    fn journal_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        Store::journal_row(self, pairs)
+    fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
+        Store::add_to_journal(self, row, pair);
     }
 
-    fn page_row(&self, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        Store::page_row(self, pairs)
+    fn page_row(&self, batch: u64, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        Store::page_row(self, batch, pairs)
     }
 
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {

@@ -7,10 +7,10 @@ use crate::model::*;
 use super::{Store, samples, v1};
 
 const WORKLOADS: u32 = 2000;
-const PAIRS: u32 = 1_280_000;
+/// Contacts, each with a domain and an address that are new.
+const CONTACTS: u32 = 640_000;
+const PAIRS: u32 = 2 * CONTACTS;
 const A_BATCH: usize = 2000;
-/// Batches between folds: a page of each workload.
-const FOLD: usize = 64;
 
 /// CPU time of all threads of this process, in nanoseconds.
 fn cpu() -> f64 {
@@ -22,27 +22,40 @@ fn cpu() -> f64 {
     spent.sum()
 }
 
-fn change(n: u32) -> PairChange {
-    let slot = n / WORKLOADS;
-    let at = Timestamp(1_700_000_000 * SECOND + i64::from(n) * 1_000_000);
-    let name: Arc<str> = format!("host{}.example{}.com", n % 97, slot * 31 % 50_000).into();
-    let key = match slot % 2 {
-        0 => PairKey::Domain(format!("example{}.com", slot * 31 % 50_000).into()),
-        _ => PairKey::Address(Address::v4((0x2d00_0000 + slot * 7919).to_be_bytes())),
-    };
-    let mut pair = Pair::new(at);
-    (pair.count, pair.octets_out, pair.octets_in) = (1, 517, 14_000);
-    pair.add_port(443);
+/// Returns the pairs of a contact: a domain and an address, with one name.
+fn changes_of(contact: u32) -> [PairChange; 2] {
+    let nth = contact / WORKLOADS;
+    let at = Timestamp(1_700_000_000 * SECOND + i64::from(contact) * 50_000);
+    let domain = nth * 31 % 50_000;
+    let name = format!("host{}.example{domain}.com", contact % 97).into();
     let server = Address::v4([10, 0, 0, 2]);
-    pair.add_name(&Arc::new(Provenance::new(name, server, Box::default())));
-    pair.set_novelty(Novelty {
-        at,
-        fate: Fate::Learned,
-    });
-    PairChange {
-        workload: WorkloadId(n % WORKLOADS * 7919 % WORKLOADS),
-        stored: StoredPair { slot, key, pair },
-    }
+    let name = Arc::new(Provenance::new(name, server, Box::default()));
+    let keys = [
+        PairKey::Domain(format!("example{domain}.com").into()),
+        PairKey::Address(Address::v4((0x2d00_0000 + nth * 7919).to_be_bytes())),
+    ];
+    let mut slot = 2 * nth;
+    keys.map(|key| {
+        let mut pair = Pair::new(at);
+        pair.extend(at.plus(Span::millis(40)));
+        (pair.count, pair.octets_out, pair.octets_in) = (1, 517, 14_000);
+        pair.add_port(443);
+        pair.add_name(&name);
+        if matches!(key, PairKey::Domain(_)) {
+            let fate = Fate::Learned;
+            pair.set_novelty(Novelty { at, fate });
+        }
+        slot += 1;
+        let slot = slot - 1;
+        PairChange {
+            workload: WorkloadId(contact % WORKLOADS * 7919 % WORKLOADS),
+            stored: StoredPair { slot, key, pair },
+        }
+    })
+}
+
+fn changes(contacts: u32) -> Vec<PairChange> {
+    (0..contacts).flat_map(changes_of).collect()
 }
 
 fn report(what: &str, from: f64, pairs: u32) {
@@ -55,7 +68,7 @@ fn report(what: &str, from: f64, pairs: u32) {
 #[test]
 #[ignore = "measures"]
 fn encoding_and_decoding() {
-    let changes: Vec<PairChange> = (0..64_000).map(change).collect();
+    let changes: Vec<PairChange> = changes(32_000);
     let from = cpu();
     let rows: Vec<Vec<u8>> = changes.chunks(A_BATCH).map(samples::journal_row).collect();
     report("encoding", from, 64_000);
@@ -69,65 +82,65 @@ fn encoding_and_decoding() {
 #[test]
 #[ignore = "measures"]
 fn a_million_pairs() {
-    let changes: Vec<PairChange> = (0..PAIRS).map(change).collect();
-    for (with_holders, what) in [(false, "journal and pages"), (true, "journal, pages and index")] {
+    let changes = changes(CONTACTS);
+    for folds in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), 64 << 20, Span::days(180)).unwrap();
         let mut sequence = 0;
-        let (mut journal, mut paging) = (0.0, 0.0);
-        for part in changes.chunks(A_BATCH * FOLD) {
-            let batches: Vec<Batch> = part
-                .chunks(A_BATCH)
-                .map(|changed| {
-                    sequence += 1;
-                    Batch {
-                        journal: samples::journal_row(changed),
-                        holders: if with_holders {
-                            changed.iter().map(holder).collect()
-                        } else {
-                            Vec::new()
-                        },
-                        ..Batch::empty(sequence, Timestamp(0))
-                    }
-                })
-                .collect();
-            let from = cpu();
-            for batch in &batches {
-                store.commit(batch).unwrap();
-            }
-            journal += cpu() - from;
+        let from = cpu();
+        for changed in changes.chunks(A_BATCH) {
             sequence += 1;
             let batch = Batch {
-                pages: pages(part),
-                folded_through: Some(sequence - 1),
+                journal: samples::journal_row(changed),
                 ..Batch::empty(sequence, Timestamp(0))
             };
-            let from = cpu();
             store.commit(&batch).unwrap();
-            paging += cpu() - from;
+        }
+        report("writing the journal", from, PAIRS);
+        let all = changes.iter().map(holder).collect();
+        let sorted = pages(&changes);
+        if folds {
+            let from = cpu();
+            sequence += 1;
+            let mut batch = Batch::empty(sequence, Timestamp(0));
+            batch.holders = Arc::new(samples::in_order(all));
+            store.commit(&batch).unwrap();
+            report("writing the index", from, PAIRS);
+            let from = cpu();
+            for some in sorted.chunks(256) {
+                sequence += 1;
+                let batch = Batch {
+                    pages: some
+                        .iter()
+                        .map(|(workload, number, pairs)| samples::page_with(*workload, *number, sequence, pairs))
+                        .collect(),
+                    folded_through: Some(sequence - 1),
+                    ..Batch::empty(sequence, Timestamp(0))
+                };
+                store.commit(&batch).unwrap();
+            }
+            report("writing pages", from, PAIRS);
         }
         let from = cpu();
         store.sync().unwrap();
         drop(store);
-        let closing = cpu() - from;
-        println!(
-            "{what}: journal {:.3}, pages {:.3}, closing {:.3} µs of CPU a pair",
-            journal / 1e3 / f64::from(PAIRS),
-            paging / 1e3 / f64::from(PAIRS),
-            closing / 1e3 / f64::from(PAIRS)
-        );
+        report("closing", from, PAIRS);
         let from = cpu();
         let store = Store::open(folder.path(), 64 << 20, Span::days(180)).unwrap();
         let opening = store.opening().unwrap();
-        assert!(opening.journal.is_empty());
+        assert_eq!(opening.journal.is_empty(), folds);
         println!("opening: {:.1} ms of CPU", (cpu() - from) / 1e6);
+        if !folds {
+            continue;
+        }
         let from = cpu();
-        let read: usize = (0..WORKLOADS).map(|w| store.pairs(WorkloadId(w)).unwrap().len()).sum();
+        let pages = (0..WORKLOADS).flat_map(|w| store.pages(WorkloadId(w)).unwrap());
+        let read: usize = pages.map(|page| page.pairs.len()).sum();
         report("reading pages", from, read as u32);
         println!("{read} pairs read");
         let from = cpu();
         let found: usize = (0..1000)
-            .map(|n| store.holders(change(n * 1250).stored.key.index_hash()).unwrap().len())
+            .map(|n| store.holders(holder(&changes[n * 1250]).destination).unwrap().len())
             .sum();
         println!("reading the index: {:.1} µs each, {found} found", (cpu() - from) / 1e6);
     }
@@ -165,16 +178,20 @@ fn holder(change: &PairChange) -> Holder {
     }
 }
 
-fn pages(changes: &[PairChange]) -> Vec<Page> {
+/// Returns changed pairs by page.
+fn pages(changes: &[PairChange]) -> Vec<(WorkloadId, u32, Vec<StoredPair>)> {
     let mut sorted: Vec<&PairChange> = changes.iter().collect();
     let place = |change: &PairChange| (change.workload, change.stored.slot / StoredPair::A_PAGE);
     sorted.sort_by_key(|change| (change.workload, change.stored.slot));
-    sorted
-        .chunk_by(|a, b| place(a) == place(b))
+    let pages = sorted.chunk_by(|a, b| place(a) == place(b));
+    pages
         .map(|page| {
             let (workload, number) = place(page[0]);
-            let pairs: Vec<StoredPair> = page.iter().map(|change| change.stored.clone()).collect();
-            samples::page_with(workload, number, &pairs)
+            (
+                workload,
+                number,
+                page.iter().map(|change| change.stored.clone()).collect(),
+            )
         })
         .collect()
 }

@@ -2,8 +2,8 @@
 //!
 //! One [`Store`] is shared by three threads: the judge reads through [`crate::model::Ledger`], the commit thread writes
 //! one [`crate::model::Batch`] after another, and the delivery thread takes lines from the outbox. A batch is one atomic
-//! write: pairs that changed are one row of the journal; in later batches the judge hands them back as pages, sorted by
-//! workload, and the journal rows go.
+//! write: pairs that changed are one row of the journal; in later batches the judge hands them over as pages, sorted by
+//! workload, with their entries of the index, and the journal rows go.
 //!
 //! Nothing here decides anything and nothing reads a clock: what expires, expires by packet time.
 

@@ -85,9 +85,13 @@ pub fn changes(most: usize) -> impl Strategy<Value = Vec<PairChange>> {
     prop::collection::vec(change, 0..=most)
 }
 
-/// Returns the journal row that holds changes; none if there are none.
+/// Returns the journal row that holds changes; empty if there are none.
 pub fn journal_row(changes: &[PairChange]) -> Vec<u8> {
-    v1::encode_journal(&mut changes.iter().map(|change| change.stored.view(change.workload)))
+    let mut row = JournalRow::default();
+    for change in changes {
+        v1::add_to_journal(&mut row, &change.stored.view(change.workload));
+    }
+    row.octets
 }
 
 /// Workload, number and pairs by slot of a page of few workloads.
@@ -103,16 +107,17 @@ pub fn page_of_pairs() -> impl Strategy<Value = (WorkloadId, u32, Vec<StoredPair
 }
 
 /// Returns the page that holds pairs.
-pub fn page_with(workload: WorkloadId, number: u32, pairs: &[StoredPair]) -> Page {
+pub fn page_with(workload: WorkloadId, number: u32, batch: u64, pairs: &[StoredPair]) -> Page {
     Page {
         workload,
         number,
-        row: v1::encode_page(&mut pairs.iter().map(|stored| stored.view(workload))),
+        row: v1::encode_page(batch, &mut pairs.iter().map(|stored| stored.view(workload))),
     }
 }
 
 fn page() -> impl Strategy<Value = Page> {
-    page_of_pairs().prop_map(|(workload, number, pairs)| page_with(workload, number, &pairs))
+    (page_of_pairs(), 0..12_u64)
+        .prop_map(|((workload, number, pairs), batch)| page_with(workload, number, batch, &pairs))
 }
 
 pub fn holder() -> impl Strategy<Value = Holder> {
@@ -130,6 +135,12 @@ pub fn few_holders() -> impl Strategy<Value = Holder> {
         workload: WorkloadId(workload),
         day,
     })
+}
+
+/// Returns entries of the index as a batch holds them.
+pub fn in_order(mut holders: Vec<Holder>) -> Vec<Holder> {
+    holders.sort_unstable();
+    holders
 }
 
 pub fn workload() -> impl Strategy<Value = WorkloadRecord> {
@@ -392,9 +403,9 @@ prop_compose! {
     ) -> Batch {
         Batch {
             durability: if is_synced { Durability::Synced } else { Durability::Grouped },
-            journal: if changed.is_empty() { Vec::new() } else { journal_row(&changed) },
+            journal: journal_row(&changed),
             pages,
-            holders,
+            holders: Arc::new(in_order(holders)),
             workloads: workloads.into_iter().map(|(id, record)| (WorkloadId(id), record)).collect(),
             alerts,
             deliver,

@@ -25,7 +25,7 @@ pub struct Plain {
     at: Option<Timestamp>,
     workloads: BTreeMap<WorkloadId, WorkloadRecord>,
     journal: BTreeMap<u64, Vec<PairChange>>,
-    pages: BTreeMap<(WorkloadId, u32), Vec<StoredPair>>,
+    pages: BTreeMap<(WorkloadId, u32), StoredPage>,
     holders: BTreeMap<u64, BTreeSet<WorkloadId>>,
     alerts: BTreeMap<AlertId, AlertRecord>,
     outbox: Vec<Alert>,
@@ -44,13 +44,15 @@ impl Plain {
             self.journal.insert(batch.sequence, changes);
         }
         for page in batch.pages {
-            let pairs = v1::decode_page(&page.row).unwrap();
-            self.pages.insert((page.workload, page.number), pairs);
+            // A page without a pair is none.
+            let key = (page.workload, page.number);
+            let page = v1::decode_page(&page.row).unwrap();
+            self.pages.insert(key, page);
         }
         if let Some(through) = batch.folded_through {
             self.journal.retain(|&sequence, _| sequence > through);
         }
-        for holder in batch.holders {
+        for holder in batch.holders.iter() {
             self.holders
                 .entry(holder.destination)
                 .or_default()
@@ -91,15 +93,22 @@ impl Plain {
         assert_eq!(store.opening().unwrap(), opening);
         for workload in (0..5).map(WorkloadId) {
             let pages = self.pages.iter().filter(|((of, _), _)| *of == workload);
-            let paged: Vec<StoredPair> = pages.flat_map(|(_, pairs)| pairs.clone()).collect();
-            assert_eq!(store.pairs(workload).unwrap(), paged);
-            let journal = self
-                .journal
-                .values()
-                .flatten()
-                .filter(|change| change.workload == workload);
-            let all = paged.into_iter().chain(journal.map(|change| change.stored.clone()));
-            let by_slot: BTreeMap<u32, StoredPair> = all.map(|stored| (stored.slot, stored)).collect();
+            let paged: Vec<StoredPage> = pages.map(|(_, page)| page.clone()).collect();
+            assert_eq!(store.pages(workload).unwrap(), paged);
+            let stand = paged.iter().flat_map(|page| page.pairs.clone());
+            let mut by_slot: BTreeMap<u32, StoredPair> = stand.map(|stored| (stored.slot, stored)).collect();
+            for (row, changes) in &self.journal {
+                for change in changes.iter().filter(|change| change.workload == workload) {
+                    let slot = change.stored.slot;
+                    let is_newer = |page: &&StoredPage| {
+                        let mut slots = page.pairs.iter().map(|stored| stored.slot / StoredPair::A_PAGE);
+                        page.batch >= *row && slots.next() == Some(slot / StoredPair::A_PAGE)
+                    };
+                    if !paged.iter().any(|page| is_newer(&page)) {
+                        by_slot.insert(slot, change.stored.clone());
+                    }
+                }
+            }
             assert!(
                 store
                     .all_pairs()
@@ -339,7 +348,7 @@ fn entries_of_the_index_are_found_before_and_after_they_are_folded() {
     };
     for (sequence, start) in (1..).zip((0..150_000).step_by(30_000)) {
         let mut batch = Batch::empty(sequence, Timestamp(1));
-        batch.holders = (start..start + 30_000).map(holder).collect();
+        batch.holders = Arc::new(samples::in_order((start..start + 30_000).map(holder).collect()));
         store.commit(&batch).unwrap();
         let found = store.holders(holder(7).destination).unwrap();
         let expected: Vec<WorkloadId> = (7..start + 30_000).step_by(10_000).map(WorkloadId).collect();

@@ -40,9 +40,11 @@ impl Store {
     pub fn all_pairs(&self) -> Result<AllPairs<'_>, LedgerError> {
         // A batch that folds would hand the journal's older pairs on as the newest.
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut journal: HashMap<WorkloadId, Vec<StoredPair>> = HashMap::new();
-        for change in self.journal()?.into_iter().flat_map(|(_, changes)| changes) {
-            journal.entry(change.workload).or_default().push(change.stored);
+        let mut journal: HashMap<WorkloadId, Vec<(u64, StoredPair)>> = HashMap::new();
+        for (row, changes) in self.journal()? {
+            for change in changes {
+                journal.entry(change.workload).or_default().push((row, change.stored));
+            }
         }
         Ok(AllPairs {
             store: self,
@@ -55,7 +57,8 @@ impl Store {
 /// Every workload's pairs; made by [`Store::all_pairs`].
 pub struct AllPairs<'a> {
     store: &'a Store,
-    journal: HashMap<WorkloadId, Vec<StoredPair>>,
+    /// By workload, oldest first, with the row's batch.
+    journal: HashMap<WorkloadId, Vec<(u64, StoredPair)>>,
     _writer: MutexGuard<'a, Writer>,
 }
 
@@ -74,9 +77,20 @@ impl AllPairs<'_> {
     ///
     /// `Failed` when the disk fails, `Damaged` when a row cannot be read.
     pub fn of(&self, workload: WorkloadId) -> Result<Vec<StoredPair>, LedgerError> {
-        let journaled = self.journal.get(&workload).into_iter().flatten().cloned();
-        let all = self.store.pairs(workload)?.into_iter().chain(journaled);
-        let pairs: BTreeMap<u32, StoredPair> = all.map(|stored| (stored.slot, stored)).collect();
+        let mut pairs: BTreeMap<u32, StoredPair> = BTreeMap::new();
+        let mut batches: HashMap<u32, u64> = HashMap::new();
+        for page in self.store.pages(workload)? {
+            for stored in page.pairs {
+                batches.insert(stored.slot / StoredPair::A_PAGE, page.batch);
+                pairs.insert(stored.slot, stored);
+            }
+        }
+        for (row, stored) in self.journal.get(&workload).into_iter().flatten() {
+            let page = batches.get(&(stored.slot / StoredPair::A_PAGE));
+            if page.is_none_or(|batch| batch < row) {
+                pairs.insert(stored.slot, stored.clone());
+            }
+        }
         Ok(pairs.into_values().collect())
     }
 }

@@ -396,7 +396,7 @@ impl Judge {
         batch.closed.sort_unstable();
         let closed = &batch.closed;
         batch.opened.retain(|open| closed.binary_search(&open.id).is_err());
-        batch.journal = self.baseline.take_journal(&*self.ledger);
+        batch.journal = self.baseline.take_journal();
         batch.workloads = self.registry.take_changed();
         let folded = self.baseline.fold(&*self.ledger, self.limits.pairs);
         batch.pages = folded.pages;

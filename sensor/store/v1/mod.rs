@@ -2,7 +2,7 @@
 //!
 //! Every row starts with the octet [`VERSION`]. Pairs, pages, names and workloads are written by hand, since there are
 //! millions of them; what is rare goes through JSON, where people can read it. Decoding takes any octets at all: it
-//! returns `None` for what this format did not write, and never allocates more than the row is long.
+//! returns `None` for what this format did not write, and never allocates much more than the row is long.
 //!
 //! Integers of fixed width are little endian inside rows and big endian in keys, where their order counts. Lengths and
 //! counts are LEB128 varints; signed differences are in zigzag form.
@@ -22,7 +22,7 @@ pub use key::{
     sequence_key, sink_key, sink_of, workload_key, workload_of_page,
 };
 pub use name::{decode_names, encode_names};
-pub use pair::{decode_journal, decode_page, encode_journal, encode_page, page_span};
+pub use pair::{add_to_journal, decode_journal, decode_page, encode_page, page_span};
 pub use pending::{decode_pending, encode_pending};
 pub use row::{
     Committed, decode_alert, decode_committed, decode_json, decode_position, decode_time, encode_alert,

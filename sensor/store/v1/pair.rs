@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! journal  VERSION, count, then (workload, slot, pair) each
-//! page     VERSION, least `last`, greatest `last`, count, then (slot, pair) each
+//! page     VERSION, least `last`, greatest `last`, batch, count, then (slot, pair) each
 //! pair     kind and flags, ports and flags, names unless NAMES_BEFORE, key (a text: its length alone if KEY_IS_TAIL),
 //!          first − first of the pair before, last − first, count, octets out, octets in, day bits unless ONE_DAY, ports,
 //!          fate of the novelty or NOT_NEW, time of the novelty − first
@@ -14,10 +14,9 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::model::{
-    Fate, Novelty, Pair, PairChange, PairKey, PairKeyView, PairView, Provenance, StoredPair, Timestamp, WorkloadId,
+    Fate, JournalRow, Novelty, Pair, PairBefore, PairChange, PairKey, PairKeyView, PairView, Provenance, StoredPage,
+    StoredPair, Timestamp, WorkloadId,
 };
 
 use super::VERSION;
@@ -40,9 +39,10 @@ const PORTS: u8 = 0x0f;
 /// What a pair takes on average, rounded up: to size what is written before it is.
 const USUAL_PAIR: usize = 48;
 
-/// Octets of a count of pairs, and of a page's span.
+/// Octets of a count of pairs, of a page's span and of its batch.
 const COUNT: usize = 4;
 const SPAN: usize = 16;
+const BATCH: usize = 8;
 
 /// When the pairs of a page had their last contacts: all that expiry must know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,20 @@ pub struct PageSpan {
     pub greatest: Timestamp,
 }
 
-/// Returns the journal row of a batch.
-pub fn encode_journal<'a>(pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
-    let mut row = vec![VERSION];
-    put_pairs(&mut row, pairs, |row, view| put_varint(row, u64::from(view.workload.0)));
-    row
+/// Appends a pair to the journal row of a batch.
+pub fn add_to_journal(row: &mut JournalRow, view: &PairView<'_>) {
+    let JournalRow { octets, pairs, before } = row;
+    if octets.is_empty() {
+        octets.push(VERSION);
+        octets.extend_from_slice(&[0; COUNT]);
+    }
+    *pairs += 1;
+    let count = u32::try_from(*pairs).unwrap_or(u32::MAX);
+    if let Some(place) = octets.get_mut(1..=COUNT) {
+        place.copy_from_slice(&count.to_le_bytes());
+    }
+    put_varint(octets, u64::from(view.workload.0));
+    put_pair(octets, view, before);
 }
 
 /// Reads a journal row.
@@ -70,58 +79,49 @@ pub fn decode_journal(row: &[u8]) -> Option<Vec<PairChange>> {
     })
 }
 
-/// Returns the row of a page.
-pub fn encode_page<'a>(pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
-    let mut row = Vec::with_capacity(1 + SPAN + StoredPair::A_PAGE as usize * USUAL_PAIR);
+/// Returns the row of a page that a batch writes.
+pub fn encode_page<'a>(batch: u64, pairs: &mut dyn Iterator<Item = PairView<'a>>) -> Vec<u8> {
+    let mut row = Vec::with_capacity(1 + SPAN + BATCH + COUNT + StoredPair::A_PAGE as usize * USUAL_PAIR);
     row.push(VERSION);
-    row.extend_from_slice(&[0; SPAN]);
+    row.extend_from_slice(&[0; SPAN + BATCH + COUNT]);
     let (mut least, mut greatest) = (Timestamp(i64::MAX), Timestamp::MIN);
-    put_pairs(&mut row, pairs, |_, view| {
+    let mut count = 0_u32;
+    let mut before = PairBefore::default();
+    for view in pairs {
         least = least.min(view.pair.last());
         greatest = greatest.max(view.pair.last());
-    });
-    let mut span = Vec::with_capacity(SPAN);
-    put_time(&mut span, least);
-    put_time(&mut span, greatest);
-    if let Some(place) = row.get_mut(1..=SPAN) {
-        place.copy_from_slice(&span);
+        put_pair(&mut row, &view, &mut before);
+        count += 1;
+    }
+    let mut front = Vec::with_capacity(SPAN + BATCH + COUNT);
+    put_time(&mut front, least);
+    put_time(&mut front, greatest);
+    front.extend_from_slice(&batch.to_le_bytes());
+    front.extend_from_slice(&count.to_le_bytes());
+    if let Some(place) = row.get_mut(1..=SPAN + BATCH + COUNT) {
+        place.copy_from_slice(&front);
     }
     row
 }
 
-/// Reads the pairs of a page.
-pub fn decode_page(row: &[u8]) -> Option<Vec<StoredPair>> {
+/// Reads a page.
+pub fn decode_page(row: &[u8]) -> Option<StoredPage> {
     let mut octets = Octets::of(row)?;
     octets.array::<SPAN>()?;
-    read_pairs(octets, read_stored)
-}
-
-/// Writes pairs behind their count, each behind what `front` writes.
-fn put_pairs<'a>(
-    row: &mut Vec<u8>,
-    pairs: &mut dyn Iterator<Item = PairView<'a>>,
-    mut front: impl FnMut(&mut Vec<u8>, &PairView<'a>),
-) {
-    let at = row.len();
-    row.extend_from_slice(&[0; COUNT]);
-    let mut count = 0_u32;
-    let mut before = None;
-    for view in pairs {
-        front(row, &view);
-        put_pair(row, &view, before);
-        before = Some(view.pair);
-        count += 1;
-    }
-    if let Some(place) = row.get_mut(at..at + COUNT) {
-        place.copy_from_slice(&count.to_le_bytes());
-    }
+    Some(StoredPage {
+        batch: u64::from_le_bytes(octets.array::<BATCH>()?),
+        pairs: read_pairs(octets, read_stored)?,
+    })
 }
 
 /// Reads everything that is left as pairs behind their count.
-fn read_pairs<T>(mut octets: Octets<'_>, read: impl Fn(&mut Octets<'_>, &mut Before) -> Option<T>) -> Option<Vec<T>> {
+fn read_pairs<T>(
+    mut octets: Octets<'_>,
+    read: impl Fn(&mut Octets<'_>, &mut PairBefore) -> Option<T>,
+) -> Option<Vec<T>> {
     let count = u32::from_le_bytes(octets.array()?) as usize;
     let mut pairs = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
-    let mut before = Before::default();
+    let mut before = PairBefore::default();
     for _ in 0..count {
         pairs.push(read(&mut octets, &mut before)?);
     }
@@ -140,16 +140,15 @@ pub fn page_span(row: &[u8]) -> Option<PageSpan> {
 /// The fewest octets that a pair takes.
 const LEAST_PAIR: usize = 11;
 
-fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: Option<&Pair>) {
+fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
     let pair = view.pair;
     put_varint(row, u64::from(view.slot));
-    let has_names_before = before.is_some_and(|before| {
-        let same = before
-            .names()
+    let has_names_before = before.names.len() == pair.names().count()
+        && before
+            .names
+            .iter()
             .zip(pair.names())
             .all(|(one, other)| one.names_alike(other));
-        same && before.names().count() == pair.names().count()
-    });
     let (kind, is_tail) = match view.key {
         PairKeyView::Text(kind, text) => {
             let first = pair.names().next();
@@ -168,6 +167,8 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: Option<&Pair>) {
             put_text(row, &name.name);
             put_address(row, name.server);
         }
+        before.names.clear();
+        before.names.extend(pair.names().cloned());
     }
     match view.key {
         PairKeyView::Text(_, text) if is_tail => put_varint(row, text.len() as u64),
@@ -175,7 +176,8 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: Option<&Pair>) {
         PairKeyView::Address(_, address) => put_address(row, address),
     }
     let first = pair.first().0;
-    put_signed(row, first.wrapping_sub(before.map_or(0, |before| before.first().0)));
+    put_signed(row, first.wrapping_sub(before.first.0));
+    before.first = pair.first();
     put_signed(row, pair.last().0.wrapping_sub(first));
     put_varint(row, u64::from(pair.count));
     put_varint(row, pair.octets_out);
@@ -200,14 +202,7 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: Option<&Pair>) {
     }
 }
 
-/// What a pair takes from the one before it.
-#[derive(Default)]
-struct Before {
-    first: i64,
-    names: SmallVec<[Arc<Provenance>; Pair::NAMES]>,
-}
-
-fn read_stored(octets: &mut Octets<'_>, before: &mut Before) -> Option<StoredPair> {
+fn read_stored(octets: &mut Octets<'_>, before: &mut PairBefore) -> Option<StoredPair> {
     let slot = octets.varint_u32()?;
     let flags = octets.octet()?;
     let ports = octets.octet()?;
@@ -242,8 +237,8 @@ fn read_stored(octets: &mut Octets<'_>, before: &mut Before) -> Option<StoredPai
         5 => PairKey::AttemptedAddress(octets.address()?),
         _ => return None,
     };
-    let first = before.first.wrapping_add(octets.signed()?);
-    before.first = first;
+    let first = before.first.0.wrapping_add(octets.signed()?);
+    before.first = Timestamp(first);
     let last = first.wrapping_add(octets.signed()?);
     let (count, octets_out, octets_in) = (octets.varint_u32()?, octets.varint()?, octets.varint()?);
     let days = if flags & ONE_DAY == 0 { octets.wide()? } else { 1 };
@@ -276,18 +271,18 @@ mod tests {
         #[test]
         fn a_journal_row_comes_back_as_it_was_written(changes in samples::changes(20)) {
             let row = samples::journal_row(&changes);
-            prop_assert_eq!(decode_journal(&row), Some(changes));
+            prop_assert_eq!(decode_journal(&row).unwrap_or_default(), changes);
         }
 
         #[test]
-        fn a_page_comes_back_with_its_span((_, _, pairs) in samples::page_of_pairs()) {
-            let row = encode_page(&mut pairs.iter().map(|stored| stored.view(WorkloadId(1))));
+        fn a_page_comes_back_with_its_span((_, _, pairs) in samples::page_of_pairs(), batch: u64) {
+            let row = encode_page(batch, &mut pairs.iter().map(|stored| stored.view(WorkloadId(1))));
             let span = page_span(&row).unwrap();
             if !pairs.is_empty() {
                 prop_assert_eq!(Some(span.least), pairs.iter().map(|stored| stored.pair.last()).min());
                 prop_assert_eq!(Some(span.greatest), pairs.iter().map(|stored| stored.pair.last()).max());
             }
-            prop_assert_eq!(decode_page(&row), Some(pairs));
+            prop_assert_eq!(decode_page(&row), Some(StoredPage { batch, pairs }));
         }
 
         #[test]
@@ -299,6 +294,7 @@ mod tests {
 
         #[test]
         fn decoding_a_damaged_row_never_panics(changes in samples::changes(3), at: prop::sample::Index, by: u8) {
+            prop_assume!(!changes.is_empty());
             let mut row = samples::journal_row(&changes);
             let at = at.index(row.len());
             if let Some(octet) = row.get_mut(at) {

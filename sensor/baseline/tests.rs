@@ -1,0 +1,167 @@
+//! What is handed on to the ledger and what is forgotten.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use crate::model::*;
+
+use super::{Baseline, ContactFacts};
+
+const WORKLOAD: WorkloadId = WorkloadId(1);
+
+/// A ledger that keeps pages as they were written.
+#[derive(Default)]
+struct Paper {
+    pages: Mutex<BTreeMap<(WorkloadId, u32), StoredPage>>,
+}
+
+fn owned(view: &PairView<'_>) -> StoredPair {
+    let key = match view.key {
+        PairKeyView::Text(_, text) => PairKey::Domain(text.into()),
+        PairKeyView::Address(_, address) => PairKey::Address(address),
+    };
+    let (slot, pair) = (view.slot, view.pair.clone());
+    StoredPair { slot, key, pair }
+}
+
+impl Ledger for Paper {
+    fn opening(&self) -> Result<Opening, LedgerError> {
+        Ok(Opening::default())
+    }
+
+    fn names(&self, _: Timestamp) -> Result<Vec<NameRecord>, LedgerError> {
+        Ok(Vec::new())
+    }
+
+    fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
+        let pages = self.pages.lock().unwrap();
+        let own = pages.iter().filter(|((of, _), _)| *of == workload);
+        Ok(own.map(|(_, page)| page.clone()).collect())
+    }
+
+    fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
+        row.octets.push(u8::try_from(pair.slot).unwrap());
+        row.pairs += 1;
+    }
+
+    fn page_row(&self, batch: u64, pairs: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
+        let mut pairs = pairs.peekable();
+        let (workload, slot) = pairs.peek().map(|view| (view.workload, view.slot)).unwrap();
+        let pairs = pairs.map(|view| owned(&view)).collect();
+        let key = (workload, slot / StoredPair::A_PAGE);
+        self.pages.lock().unwrap().insert(key, StoredPage { batch, pairs });
+        vec![1]
+    }
+
+    fn holders(&self, _: u64) -> Result<Vec<WorkloadId>, LedgerError> {
+        Ok(Vec::new())
+    }
+
+    fn alert(&self, _: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
+        Ok(None)
+    }
+}
+
+fn key(n: u32) -> PairKey {
+    PairKey::Domain(format!("{n}.example").into())
+}
+
+fn facts(at: i64) -> ContactFacts {
+    ContactFacts {
+        first: Timestamp(at),
+        last: Timestamp(at),
+        octets_out: 1,
+        octets_in: 1,
+        port: 443,
+        name: None,
+    }
+}
+
+fn baseline() -> Baseline {
+    Baseline::new(Span::days(90), Span::days(180))
+}
+
+fn count(baseline: &mut Baseline, ledger: &Paper, n: u32) -> Option<u32> {
+    let pair = baseline.pair(ledger, WORKLOAD, &key(n), Timestamp(0)).unwrap();
+    pair.map(|pair| pair.count)
+}
+
+fn stored(slot: u32, count: u32) -> StoredPair {
+    let mut pair = Pair::new(Timestamp(0));
+    pair.count = count;
+    let key = key(slot);
+    StoredPair { slot, key, pair }
+}
+
+#[test]
+fn a_journal_row_that_is_older_than_a_page_changes_nothing_of_it() {
+    let ledger = Paper::default();
+    let page = StoredPage {
+        batch: 5,
+        pairs: vec![stored(0, 9), stored(1, 9)],
+    };
+    ledger.pages.lock().unwrap().insert((WORKLOAD, 0), page);
+    let change = |slot, count| PairChange {
+        workload: WORKLOAD,
+        stored: stored(slot, count),
+    };
+    let mut baseline = baseline();
+    let journal = vec![
+        (4, vec![change(0, 1)]),
+        (5, vec![change(1, 2), change(64, 3)]),
+        (6, vec![change(1, 4)]),
+    ];
+    baseline.resume(&ledger, journal, 7).unwrap();
+    let counts: Vec<Option<u32>> = [0, 1, 64].map(|n| count(&mut baseline, &ledger, n)).into();
+    assert_eq!(counts, [Some(9), Some(4), Some(3)]);
+    for n in [0, 1, 64] {
+        assert_eq!(baseline.holders(&ledger, &key(n)).unwrap(), [WORKLOAD]);
+    }
+}
+
+#[test]
+fn what_only_memory_has_is_one_more_row_at_the_end_and_nothing_is_written_twice() {
+    let ledger = Paper::default();
+    let mut baseline = baseline();
+    baseline.begin(1);
+    let places = [0, 1, 2].map(|n| baseline.record(&ledger, WORKLOAD, &key(n), &facts(0), None).unwrap());
+    assert_eq!(baseline.take_journal(), [0, 1, 2]);
+    baseline.begin(2);
+    baseline.extend(&ledger, places[1], Timestamp(9), 5, 5).unwrap();
+    baseline.record(&ledger, WORKLOAD, &key(2), &facts(1), None).unwrap();
+    assert!(baseline.take_journal().is_empty(), "neither must survive a crash");
+    baseline.begin(3);
+    let (row, folded) = baseline.finish(&ledger, 100).unwrap();
+    assert_eq!((row, folded.through, folded.pages.len()), (vec![1, 2], None, 0));
+    assert!(baseline.finish(&ledger, 100).is_none());
+}
+
+#[test]
+fn of_too_many_pairs_the_longest_unused_are_folded_then_forgotten_and_read_back() {
+    let ledger = Paper::default();
+    let mut baseline = baseline();
+    baseline.begin(1);
+    for n in 0..100 {
+        baseline.record(&ledger, WORKLOAD, &key(n), &facts(0), None).unwrap();
+    }
+    let mut holders = Vec::new();
+    let mut rows = 0;
+    for batch in 1..2000 {
+        baseline.begin(batch);
+        if batch % 10 == 0 {
+            let busy = WorkloadId(2);
+            baseline.record(&ledger, busy, &key(1), &facts(0), None).unwrap();
+        }
+        rows += usize::from(!baseline.take_journal().is_empty());
+        let folded = baseline.fold(&ledger, 50);
+        holders.extend(folded.holders.iter().copied());
+        if !folded.pages.is_empty() {
+            assert_eq!((folded.pages.len(), folded.through), (2, Some(1)));
+        }
+    }
+    // The busy workload has one pair that is known, so one row; the idle one's row went when its pages were written.
+    assert_eq!((rows, baseline.loaded_pairs), (2, 1));
+    assert_eq!(holders.len(), 101);
+    assert_eq!(count(&mut baseline, &ledger, 99), Some(1));
+    assert_eq!(baseline.loaded_pairs, 101);
+}
