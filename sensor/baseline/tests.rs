@@ -29,8 +29,8 @@ impl Ledger for Paper {
         Ok(Opening::default())
     }
 
-    fn names(&self, _: Timestamp) -> Result<Vec<NameRecord>, LedgerError> {
-        Ok(Vec::new())
+    fn names(&self, _: Timestamp) -> Result<SavedNames, LedgerError> {
+        Ok(SavedNames::default())
     }
 
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
