@@ -84,6 +84,7 @@ impl Engine {
             dns_ports: Arc::new([53]),
             limits,
             records: Records::NotWanted,
+            shared_names: Default::default(),
         };
         Self {
             names,

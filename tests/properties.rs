@@ -85,6 +85,7 @@ impl Engine {
             dns_ports: policy.network.dns_ports.clone().into(),
             limits,
             records: Records::Wanted,
+            shared_names: Default::default(),
         };
         let judge = Judge::new(Setup {
             aggregation: Aggregation::new(&policy).expect("the built-in rules"),

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
 use crate::model::{Counter, Counters, NameRecord, Packet, Segment};
-use crate::names::{Interner, Names};
+use crate::names::{Interner, Names, SharedNames};
 
 use super::limits::Limits;
 use super::partition::PARTITIONS;
@@ -39,6 +39,8 @@ pub struct WorkerSetup {
     pub limits: Limits,
     /// Whether records are written.
     pub records: Records,
+    /// The names that all workers speak of.
+    pub shared_names: Arc<SharedNames>,
 }
 
 /// What the partitions of a worker share.
@@ -53,6 +55,8 @@ struct Shared {
     /// error.
     told: HashMap<u64, i64, foldhash::fast::RandomState>,
     hasher: foldhash::quality::RandomState,
+    /// Of the facts that are true of a whole source or link, the one told last of each kind.
+    latest: [Option<(Fact, i64)>; 3],
 }
 
 /// How many facts a worker remembers to have told; all are forgotten when it is more, and told again.
@@ -80,6 +84,7 @@ impl Worker {
                 report: Report::default(),
                 told: HashMap::default(),
                 hasher: foldhash::quality::RandomState::default(),
+                latest: [None; 3],
             },
         }
     }
@@ -94,7 +99,11 @@ impl Worker {
     /// Ends an epoch in every partition.
     pub fn end_epoch(&mut self, mark: &Mark) {
         let Shared {
-            setup, report, told, ..
+            setup,
+            report,
+            told,
+            latest,
+            ..
         } = &mut self.shared;
         let Report { flows, counters, .. } = report;
         for part in self.parts.iter_mut().flatten() {
@@ -106,6 +115,7 @@ impl Worker {
         counters.add(Counter::FlowsEvicted, flows.evicted);
         if matches!(mark.ending, Ending::Stretch(_)) {
             told.clear();
+            *latest = [None; 3];
         }
         if setup.records == Records::NotWanted {
             flows.others_ended.clear();
@@ -136,7 +146,21 @@ impl Worker {
 impl Shared {
     /// Tells a fact, unless it was told in this stretch of time.
     fn tell(&mut self, fact: Fact, packet: &Packet) {
-        let (hash, now) = (self.hasher.hash_one(fact), telling(packet.time));
+        let now = telling(packet.time);
+        let kind = match fact {
+            Fact::Outbound(_) => Some(0),
+            Fact::Queries(_) => Some(1),
+            Fact::MacRouter(..) => Some(2),
+            _ => None,
+        };
+        if let Some(latest) = kind.and_then(|kind: usize| self.latest.get_mut(kind)) {
+            // Nearly every packet comes from the same source, or through the same router, as the one before.
+            if *latest == Some((fact, now)) {
+                return;
+            }
+            *latest = Some((fact, now));
+        }
+        let hash = self.hasher.hash_one(fact);
         if let Some(told) = self.told.get_mut(&hash) {
             if *told == now {
                 return;

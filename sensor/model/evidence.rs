@@ -31,6 +31,25 @@ pub enum Admission {
     Unsolicited = 1,
 }
 
+/// A name that was asked, kept once for all who speak of it, and what it stands for.
+#[derive(Debug, Clone)]
+pub struct SharedName {
+    /// Lower case, A-label form, without the final dot.
+    pub text: Arc<str>,
+    destination: Arc<OnceLock<Destination>>,
+}
+
+impl SharedName {
+    /// Returns the first copy of a name.
+    #[must_use]
+    pub fn new(text: Arc<str>) -> Self {
+        Self {
+            text,
+            destination: Arc::default(),
+        }
+    }
+}
+
 /// What all answers for a name from one server by one chain have in common, kept once for all clients.
 #[derive(Debug, Clone)]
 pub struct Provenance {
@@ -40,18 +59,24 @@ pub struct Provenance {
     pub server: Address,
     /// The names between the one asked and the address; empty if there were none.
     pub chain: Box<[Arc<str>]>,
-    destination: OnceLock<Destination>,
+    destination: Arc<OnceLock<Destination>>,
 }
 
 impl Provenance {
     /// Returns what was said of `name` by `server`.
     #[must_use]
-    pub const fn new(name: Arc<str>, server: Address, chain: Box<[Arc<str>]>) -> Self {
+    pub fn new(name: Arc<str>, server: Address, chain: Box<[Arc<str>]>) -> Self {
+        Self::of(SharedName::new(name), server, chain)
+    }
+
+    /// Returns what was said of a name that others speak of as well.
+    #[must_use]
+    pub fn of(name: SharedName, server: Address, chain: Box<[Arc<str>]>) -> Self {
         Self {
-            name,
+            name: name.text,
             server,
             chain,
-            destination: OnceLock::new(),
+            destination: name.destination,
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) type Hasher = foldhash::fast::RandomState;
 #[derive(Debug, Clone)]
 struct Known {
     address: Address,
+    /// Stands at `place` as well; a contact that is explained finds it here without another look.
+    provenance: Arc<Provenance>,
     first: Timestamp,
     last: Timestamp,
     expires: Timestamp,
@@ -35,9 +37,10 @@ struct Known {
 }
 
 impl Known {
-    const fn new(address: Address, place: u32, evidence: &Evidence) -> Self {
+    fn new(address: Address, place: u32, evidence: &Evidence) -> Self {
         Self {
             address,
+            provenance: Arc::clone(&evidence.provenance),
             first: evidence.first,
             last: evidence.last,
             expires: evidence.expires,
@@ -75,7 +78,35 @@ impl Known {
             self.arrival = new.arrival;
             self.ttl = new.ttl;
             self.kind = new.kind;
-            self.place = place;
+            if self.place != place {
+                self.place = place;
+                self.provenance = Arc::clone(&new.provenance);
+            }
+        }
+    }
+
+    fn evidence(&self, client: Address, expires: Timestamp) -> Evidence {
+        Evidence {
+            provenance: Arc::clone(&self.provenance),
+            client,
+            kind: self.kind,
+            admission: self.admission,
+            ttl: self.ttl,
+            greatest_ttl: self.greatest_ttl,
+            first: self.first,
+            last: self.last,
+            expires,
+            arrival: self.arrival,
+        }
+    }
+
+    fn piece(&self) -> Piece<'_> {
+        Piece {
+            counts: self.admission == Admission::Admitted,
+            last: self.last,
+            name: Reverse(&self.provenance.name),
+            address: self.address,
+            kept_until: kept_until(self.last, self.greatest_ttl, self.expires),
         }
     }
 }
@@ -149,7 +180,7 @@ impl Given {
 
     /// Returns every piece of evidence.
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
-        self.known.iter().filter_map(|known| piece_of(&self.named, known))
+        self.known.iter().map(Known::piece)
     }
 
     /// Returns the place of a provenance, which it gets if it is new to the client.
@@ -213,10 +244,8 @@ impl Given {
                 let is_due = known.last.since(known.saved) >= SAVED_EVERY;
                 if is_due {
                     known.saved = known.last;
-                    if let Some(known) = self.known.get(at)
-                        && let Some(whole) = self.evidence(known, evidence.client, self.lives_until(known))
-                    {
-                        *evidence = whole;
+                    if let Some(known) = self.known.get(at) {
+                        *evidence = known.evidence(evidence.client, self.lives_until(known));
                     }
                 }
                 Written { added: None, is_due }
@@ -243,31 +272,13 @@ impl Given {
     ) -> impl Iterator<Item = Evidence> {
         let places = self.by_address.of(hasher.hash_one(address));
         let known = places.filter_map(|at| self.known.get(at));
-        known
-            .filter(move |known| known.address == address)
-            .filter_map(move |known| {
-                let expires = if known.expires < at {
-                    self.lives_until(known)
-                } else {
-                    known.expires
-                };
-                self.evidence(known, client, expires)
-            })
-    }
-
-    fn evidence(&self, known: &Known, client: Address, expires: Timestamp) -> Option<Evidence> {
-        let named = self.named.get(known.place as usize)?;
-        Some(Evidence {
-            provenance: Arc::clone(&named.provenance),
-            client,
-            kind: known.kind,
-            admission: known.admission,
-            ttl: known.ttl,
-            greatest_ttl: known.greatest_ttl,
-            first: known.first,
-            last: known.last,
-            expires,
-            arrival: known.arrival,
+        known.filter(move |known| known.address == address).map(move |known| {
+            let expires = if known.expires < at {
+                self.lives_until(known)
+            } else {
+                known.expires
+            };
+            known.evidence(client, expires)
         })
     }
 
@@ -285,8 +296,7 @@ impl Given {
     pub fn renew(&mut self, address: Address, evidence: &Evidence, at: Timestamp, hasher: &Hasher) -> Option<Evidence> {
         let known = self.by_address.of(hasher.hash_one(address)).find_map(|at| {
             let known = self.known.get(at).filter(|known| known.address == address)?;
-            let named = self.named.get(known.place as usize)?;
-            (named.provenance.name == evidence.provenance.name).then_some(known)
+            (known.provenance.name == evidence.provenance.name).then_some(known)
         })?;
         let first = self.first_of(known.place)?;
         let used = &mut self.named.get_mut(first as usize)?.used;
@@ -299,7 +309,7 @@ impl Given {
             return None;
         }
         used.saved = used.last;
-        self.evidence(known, evidence.client, self.lives_until(known))
+        Some(known.evidence(evidence.client, self.lives_until(known)))
     }
 
     /// Keeps at most [`NAMES_A_CLIENT`] names for an address: those that count, answered last, then the smaller names.
@@ -323,8 +333,7 @@ impl Given {
     pub fn drop_where(&mut self, mut is_over: impl FnMut(&Piece<'_>) -> bool, hasher: &Hasher) -> usize {
         let before = self.known.len();
         let named = std::mem::take(&mut self.named);
-        self.known
-            .retain(|known| piece_of(&named, known).is_some_and(|piece| !is_over(&piece)));
+        self.known.retain(|known| !is_over(&known.piece()));
         let dropped = before - self.known.len();
         if dropped == 0 {
             self.named = named;
@@ -365,15 +374,4 @@ impl Given {
             used.saved = used.saved.plus(span);
         }
     }
-}
-
-fn piece_of<'a>(named: &'a Chunked<Named>, known: &Known) -> Option<Piece<'a>> {
-    let named = named.get(known.place as usize)?;
-    Some(Piece {
-        counts: known.admission == Admission::Admitted,
-        last: known.last,
-        name: Reverse(&named.provenance.name),
-        address: known.address,
-        kept_until: kept_until(known.last, known.greatest_ttl, known.expires),
-    })
 }

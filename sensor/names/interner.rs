@@ -2,13 +2,56 @@
 
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dashmap::DashMap;
 use hashbrown::HashTable;
 
-use crate::model::Provenance;
+use crate::model::{Provenance, SharedName};
 
 /// The least number of copies before unused ones are looked for.
 const FIRST_PURGE: usize = 1024;
+
+/// One copy of each name for all workers; copies that nobody else holds are dropped now and again.
+#[derive(Debug)]
+pub struct SharedNames {
+    copies: DashMap<u64, SharedName, foldhash::fast::RandomState>,
+    hasher: foldhash::quality::RandomState,
+    purge_at: AtomicUsize,
+}
+
+impl Default for SharedNames {
+    fn default() -> Self {
+        Self {
+            copies: DashMap::default(),
+            hasher: foldhash::quality::RandomState::default(),
+            purge_at: AtomicUsize::new(FIRST_PURGE),
+        }
+    }
+}
+
+impl SharedNames {
+    /// Returns the shared copy of a name.
+    #[must_use]
+    pub fn share(&self, text: &str) -> SharedName {
+        let name = self
+            .copies
+            .entry(self.hasher.hash_one(text))
+            .or_insert_with(|| SharedName::new(text.into()))
+            .clone();
+        if *name.text != *text {
+            // Another name has this hash.
+            return SharedName::new(text.into());
+        }
+        let len = self.copies.len();
+        if len >= self.purge_at.load(Ordering::Relaxed) {
+            self.copies.retain(|_, name| Arc::strong_count(&name.text) > 1);
+            let left = self.copies.len();
+            self.purge_at.store((left * 2).max(FIRST_PURGE), Ordering::Relaxed);
+        }
+        name
+    }
+}
 
 /// Hands out one shared copy of each provenance; copies that nobody else holds are dropped now and again.
 ///
@@ -58,6 +101,17 @@ mod tests {
     fn intern(interner: &mut Interner, name: &str) -> Arc<Provenance> {
         let server = Address::v4([10, 0, 0, 53]);
         interner.intern((name, server), || Provenance::new(name.into(), server, Box::default()))
+    }
+
+    #[test]
+    fn names_are_shared_and_unused_ones_are_dropped() {
+        let names = SharedNames::default();
+        let kept = names.share("kept.example");
+        for n in 0..10_000 {
+            drop(names.share(&format!("{n}.example")));
+        }
+        assert!(names.copies.len() <= FIRST_PURGE);
+        assert!(Arc::ptr_eq(&kept.text, &names.share("kept.example").text));
     }
 
     #[test]

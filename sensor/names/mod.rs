@@ -14,7 +14,7 @@ mod told;
 
 pub use choice::{Candidate, Candidates, choose};
 pub use given::NAMES_A_CLIENT;
-pub use interner::Interner;
+pub use interner::{Interner, SharedNames};
 pub use life::{KEPT_FOR, LIFE_CAP, LIFE_FLOOR, LONGEST_LIFE, answered_until, counted_ttl};
 pub use map::Names;
 pub use queries::{QUERY_LIFE, QueryKey, QueryTable};

@@ -87,6 +87,7 @@ impl Pipeline {
             dns_ports: parts.policy.network.dns_ports.clone().into(),
             limits,
             records,
+            shared_names: Default::default(),
         };
         let (used, reused) = bounded(QUEUE);
         let mut inputs = Vec::new();
@@ -210,6 +211,9 @@ fn preside(
                     return Ok(());
                 }
             }
+            // The run is over, and the process soon is: freeing millions of names and pairs one by one helps nobody.
+            std::mem::forget(judge);
+            return Ok(());
         }
     }
     Ok(())

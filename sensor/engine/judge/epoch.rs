@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::flow::FlowUpdate;
 use crate::model::{
-    Address, Admission, AnswerUse, Counter, Event, EventKind, LedgerError, NameRecord, ResolverState, Segment, Span,
-    Timestamp,
+    Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, LedgerError, NameRecord, ResolverState, Segment,
+    Span, Timestamp,
 };
 use hashbrown::HashMap;
 
@@ -56,10 +56,11 @@ impl Judge {
         let answered = self.take_answers(all.answers, all.answered, all.save);
         let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
         self.is_last = is_last;
-        let mut candidates: Vec<&FlowUpdate> = flows.iter().flat_map(|flows| &flows.candidates).collect();
-        candidates.sort_unstable_by_key(|update| update.flow);
+        let candidates = flows.iter().flat_map(|flows| &flows.candidates);
+        let mut candidates: Vec<(Arrival, &FlowUpdate)> = candidates.map(|update| (update.flow, update)).collect();
+        candidates.sort_unstable_by_key(|(flow, _)| *flow);
         let mut due = Vec::new();
-        for update in &candidates {
+        for (_, update) in &candidates {
             self.take_update(update, &mut due)?;
         }
         self.withdraw_explained(&answered)?;
@@ -67,7 +68,8 @@ impl Judge {
             let waiting = self.contacts.waiting_for(*address).iter();
             due.extend(waiting.map(|flow| Due::Waiting(*flow)));
         }
-        due.sort_by_key(Due::flow);
+        // One that stands there twice waits: the order of the two does not matter.
+        due.sort_unstable_by_key(Due::flow);
         for due in due {
             match due {
                 Due::Fresh(update, side, start) => {
@@ -89,17 +91,17 @@ impl Judge {
         }
         // After a silence an address may be raised at the same mark at which its late answer stands.
         self.withdraw_explained(&answered)?;
-        candidates.retain(|update| update.end.is_some() || is_last);
+        candidates.retain(|(_, update)| update.end.is_some() || is_last);
         if self.records == Records::Wanted {
             let mut ended: Vec<&FlowUpdate> = flows.iter().flat_map(|flows| &flows.others_ended).collect();
-            ended.extend(&candidates);
+            ended.extend(candidates.iter().map(|(_, update)| update));
             ended.sort_unstable_by_key(|update| update.flow);
             for update in ended {
                 self.write_flow(update);
             }
         }
-        for update in candidates {
-            self.contacts.forget(update.flow);
+        for (flow, _) in candidates {
+            self.contacts.forget(flow);
         }
         // Contacts of a minute are judged up to settle after it.
         let bursts_until = mark.now.minus(self.settle()).minus(EPOCH);

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::flow::Class;
 use crate::identity::Locality;
 use crate::model::{Address, Admission, Counter, Evidence, NameRecord, Packet, Provenance};
-use crate::names::{Interner, QueryKey, answered_until, counted_ttl};
+use crate::names::{Interner, QueryKey, SharedNames, answered_until, counted_ttl};
 use crate::wire::dns::{self, Role};
 
 use super::super::decoder::OFF_PORTS;
@@ -57,7 +57,7 @@ impl Part {
             server: packet.to,
             server_port: packet.to_port,
             id: query.id,
-            name: query.name.as_str().as_bytes(),
+            name: query.name.as_bytes(),
         };
         self.queries.ask(&key, packet.time);
         shared.tell(Fact::Queries(packet.source), packet);
@@ -83,7 +83,7 @@ impl Part {
             server: packet.from,
             server_port: packet.from_port,
             id: response.id,
-            name: response.name.as_str().as_bytes(),
+            name: response.name.as_bytes(),
         };
         let is_matched = self.queries.answer(&key, packet.time);
         counters.count(if is_matched {
@@ -119,7 +119,8 @@ impl Part {
             ..
         } = shared;
         report.counters.add(Counter::Answers, response.answers.len() as u64);
-        for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner)) {
+        for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner, &setup.shared_names))
+        {
             let matter = if is_matched { Matter::Matched } else { Matter::Unmatched };
             if !is_matched || setup.records == Records::Wanted {
                 report.answers.push(AnswerSeen {
@@ -174,12 +175,13 @@ fn evidence_of<'a>(
     response: &'a dns::Response,
     packet: &'a Packet,
     interner: &'a mut Interner,
+    names: &'a SharedNames,
 ) -> impl Iterator<Item = (Address, Evidence)> + 'a {
     let mut latest: Option<(dns::Link, Arc<Provenance>)> = None;
     response.answers.iter().map(move |answer| {
         let provenance = match &latest {
             Some((link, provenance)) if *link == answer.link => Arc::clone(provenance),
-            _ => provenance_of(response, answer.link, packet.from, interner),
+            _ => provenance_of(response, answer.link, packet.from, interner, names),
         };
         latest = Some((answer.link, Arc::clone(&provenance)));
         let evidence = Evidence {
@@ -204,12 +206,13 @@ fn provenance_of(
     link: dns::Link,
     server: Address,
     interner: &mut Interner,
+    names: &SharedNames,
 ) -> Arc<Provenance> {
-    let name = response.name.as_str();
     let mut chain: SmallVec<[&[u8]; 4]> = SmallVec::new();
     chain.extend(response.linked.back_from(link));
-    interner.intern((name, server, chain.as_slice()), || {
-        Provenance::new(name.into(), server, response.linked.names_to(link))
+    interner.intern((response.name.as_bytes(), server, chain.as_slice()), || {
+        let name = names.share(response.name.as_str());
+        Provenance::of(name, server, response.linked.names_to(link))
     })
 }
 
@@ -225,8 +228,13 @@ fn off_port(packet: &Packet, payload: &[u8], shared: &mut Shared) {
     let Ok(response) = dns::parse_response(payload) else {
         return;
     };
-    let Shared { interner, report, .. } = shared;
-    for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner)) {
+    let Shared {
+        setup,
+        interner,
+        report,
+        ..
+    } = shared;
+    for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner, &setup.shared_names)) {
         report.answers.push(AnswerSeen {
             segment: packet.segment,
             source: packet.source,

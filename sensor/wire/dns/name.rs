@@ -208,6 +208,12 @@ impl Name {
         Self { text }
     }
 
+    /// Returns the octets of the text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Returns the text, which is ASCII.
     #[must_use]
     pub fn as_str(&self) -> &str {

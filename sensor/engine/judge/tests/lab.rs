@@ -99,6 +99,7 @@ impl Lab {
             dns_ports: self.policy.network.dns_ports.clone().into(),
             limits: self.limits,
             records: Records::Wanted,
+            shared_names: Default::default(),
         };
         let mut stages = Stages {
             worker: Worker::new(0, 1, setup),
