@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-
-use crate::model::{Address, Ledger, Page, Pair, PairKey, PairKeyView, PairView, StoredPair, WorkloadId};
+use crate::model::{Address, Ledger, Page, Pair, PairKey, PairKeyView, PairView, Places, StoredPair, WorkloadId};
 
 /// A destination with its hash, in as many octets as the destination alone: there are millions of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +109,7 @@ struct Part {
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     parts: Vec<Part>,
-    index: HashTable<u32>,
+    index: Places,
     /// The batch from which on journal rows are needed for this workload.
     pub unfolded_since: Option<u64>,
     /// The batch that last took pages over; the ledger may not show them yet.
@@ -158,25 +156,7 @@ impl Loaded {
                 return;
             }
         }
-        if self.index.len() == self.index.capacity() {
-            self.widen();
-        }
-        let parts = &self.parts;
-        self.index
-            .insert_unique(wide(hash), slot, |&slot| wide(hash_in(parts, slot)));
-    }
-
-    /// Doubles the index, by looking at the pairs in the order in which they lie: else each look would wait for memory.
-    fn widen(&mut self) {
-        let mut slots: Vec<u32> = self.index.iter().copied().collect();
-        slots.sort_unstable();
-        let parts = &self.parts;
-        let hash = |&slot: &u32| wide(hash_in(parts, slot));
-        let mut index = HashTable::with_capacity(self.index.capacity() + 1);
-        for slot in slots {
-            index.insert_unique(hash(&slot), slot, hash);
-        }
-        self.index = index;
+        self.index.insert(wide(hash), slot);
     }
 
     /// Adds a pair in a slot of its own; slots that expired pairs left are not used again while the workload is loaded.
@@ -194,7 +174,7 @@ impl Loaded {
             self.entry(slot)
                 .is_some_and(|entry| entry.key.hash() == hash && entry.key.is(key))
         };
-        self.index.find(wide(hash), is_it).copied()
+        self.index.of(wide(hash)).find(is_it)
     }
 
     fn entry(&self, slot: u32) -> Option<&Entry> {
@@ -303,10 +283,6 @@ const fn wide(hash: u32) -> u64 {
 fn entry_in(parts: &[Part], slot: u32) -> Option<&Entry> {
     let (number, at) = place(slot);
     parts.get(number)?.entries.get(at)?.as_ref()
-}
-
-fn hash_in(parts: &[Part], slot: u32) -> u32 {
-    entry_in(parts, slot).map_or(0, |entry| entry.key.hash())
 }
 
 #[cfg(test)]

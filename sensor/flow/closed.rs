@@ -10,30 +10,39 @@ use super::TCP_LINGER;
 use super::key::FlowKey;
 use super::state::is_syn;
 
-/// The sequence number of the SYN that opened a flow, if it was seen.
-type Syn = Option<u32>;
-type Generation = HashMap<u64, Syn, foldhash::fast::RandomState>;
+/// A flow that ended.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    /// The sequence number of the SYN that opened it, if that was seen.
+    syn: u32,
+    has_syn: bool,
+    /// In which turn it was last heard of.
+    turn: u8,
+}
 
 /// Flows that ended, kept for [`TCP_LINGER`] to twice that after the last that was heard of them.
 ///
 /// A five-tuple is kept as a seeded 64-bit hash: two that share one are as likely as a disk's undetected read error, and
-/// nobody outside can make them. Two generations take turns, so that nothing has to be taken out one by one.
+/// nobody outside can make them.
 #[derive(Debug)]
 pub(super) struct Closed {
-    latest: Generation,
-    before: Generation,
-    /// How many times [`TCP_LINGER`] fits into packet time, when generations last took turns.
+    flows: HashMap<u64, Ended, foldhash::fast::RandomState>,
+    turn: u8,
+    /// How many were heard of in this turn.
+    fresh: usize,
+    /// How many times [`TCP_LINGER`] fits into packet time, when this turn began.
     period: i64,
     hasher: foldhash::quality::RandomState,
     limit: usize,
 }
 
 impl Closed {
-    /// Returns an empty set of at most `limit` flows a generation; one more ends the generation early.
+    /// Returns an empty set of at most `limit` flows a turn, of which two are kept; one more ends the turn early.
     pub fn new(limit: usize) -> Self {
         Self {
-            latest: Generation::default(),
-            before: Generation::default(),
+            flows: HashMap::default(),
+            turn: 0,
+            fresh: 0,
             period: i64::MIN,
             hasher: foldhash::quality::RandomState::default(),
             limit: limit.max(1),
@@ -41,16 +50,15 @@ impl Closed {
     }
 
     /// Adds a flow that ended.
-    pub fn add(&mut self, key: &FlowKey, syn: Syn) {
+    pub fn add(&mut self, key: &FlowKey, syn: Option<u32>) {
         let hash = self.hasher.hash_one(key.words());
-        self.put(hash, syn);
-    }
-
-    fn put(&mut self, hash: u64, syn: Syn) {
-        if self.latest.len() >= self.limit {
-            self.turn();
-        }
-        self.latest.insert(hash, syn);
+        self.begin();
+        let ended = Ended {
+            syn: syn.unwrap_or_default(),
+            has_syn: syn.is_some(),
+            turn: self.turn,
+        };
+        self.flows.insert(hash, ended);
     }
 
     /// Says whether a packet belongs to a flow that ended: it is on its five-tuple and no SYN of another flow.
@@ -58,22 +66,30 @@ impl Closed {
         let Layer4::Tcp { flags, sequence } = packet.layer4 else {
             return false;
         };
-        if self.latest.is_empty() && self.before.is_empty() {
+        if self.flows.is_empty() {
             return false;
         }
         let hash = self.hasher.hash_one(key.words());
-        let belongs = |syn: Syn| !is_syn(flags) || syn == Some(sequence);
-        if let Some(syn) = self.latest.get(&hash) {
-            return belongs(*syn);
-        }
-        let Some(syn) = self.before.get(&hash).copied() else {
+        let Some(ended) = self.flows.get_mut(&hash) else {
             return false;
         };
-        if belongs(syn) {
-            self.put(hash, syn);
-            return true;
+        if is_syn(flags) && !(ended.has_syn && ended.syn == sequence) {
+            return false;
         }
-        false
+        let is_older = ended.turn != self.turn;
+        ended.turn = self.turn;
+        if is_older {
+            self.begin();
+        }
+        true
+    }
+
+    /// Counts one more of this turn.
+    fn begin(&mut self) {
+        if self.fresh >= self.limit {
+            self.take_turns();
+        }
+        self.fresh += 1;
     }
 
     /// Forgets what has been silent for long enough at the end of an epoch.
@@ -83,21 +99,24 @@ impl Closed {
             return;
         }
         if self.period.checked_add(1) != Some(period) {
-            self.latest.clear();
+            self.flows.clear();
         }
         self.period = period;
-        self.turn();
+        self.take_turns();
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.latest.clear();
-        self.before.clear();
+        self.flows.clear();
+        self.fresh = 0;
     }
 
-    fn turn(&mut self) {
-        std::mem::swap(&mut self.latest, &mut self.before);
-        self.latest.clear();
+    /// Forgets what was not heard of in this turn, and begins the next.
+    fn take_turns(&mut self) {
+        let turn = self.turn;
+        self.flows.retain(|_, ended| ended.turn == turn);
+        self.turn = turn.wrapping_add(1);
+        self.fresh = 0;
     }
 }
 

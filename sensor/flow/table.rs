@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
-
-use crate::model::{FlowEnd, Packet, SECOND, Timestamp, Transport};
+use crate::model::{FlowEnd, Packet, Places, SECOND, Timestamp, Transport};
 
 use super::closed::Closed;
 use super::key::{FlowKey, Side};
@@ -134,7 +132,7 @@ pub struct FlowReport {
 /// The flow table of one partition.
 #[derive(Debug)]
 pub struct FlowTable {
-    index: HashTable<u32>,
+    index: Places,
     hasher: foldhash::fast::RandomState,
     candidates: Slab,
     others: Slab,
@@ -149,7 +147,7 @@ impl FlowTable {
     #[must_use]
     pub fn new(candidates: usize, others: usize) -> Self {
         Self {
-            index: HashTable::new(),
+            index: Places::new(),
             hasher: foldhash::fast::RandomState::default(),
             candidates: Slab::new(candidates),
             others: Slab::new(others),
@@ -248,12 +246,7 @@ impl FlowTable {
         if class == Class::Candidate {
             slab.list(slot);
         }
-        let (candidates, others, hasher) = (&self.candidates, &self.others, &self.hasher);
-        self.index.insert_unique(hash, slot | bit, |&handle| {
-            let slab = if handle & OTHER_BIT == 0 { candidates } else { others };
-            slab.get(handle & !OTHER_BIT)
-                .map_or(0, |flow| hasher.hash_one(flow.key))
-        });
+        self.index.insert(hash, slot | bit);
         self.set_timer(due, slot | bit);
     }
 
@@ -266,7 +259,7 @@ impl FlowTable {
             };
             slab.get(handle & !OTHER_BIT).is_some_and(|flow| flow.key == *key)
         };
-        self.index.find(hash, matches).copied()
+        self.index.of(hash).find(matches)
     }
 
     fn slab(&mut self, handle: u32) -> (&mut Slab, u32) {
@@ -297,9 +290,7 @@ impl FlowTable {
 
     /// Takes a flow out of the table; one that had not ended yet ends for this reason.
     fn end(&mut self, hash: u64, handle: u32, why: FlowEnd) {
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == handle) {
-            entry.remove();
-        }
+        self.index.remove(hash, handle);
         let (slab, slot) = self.slab(handle);
         let Some(mut flow) = slab.remove(slot) else { return };
         let had_ended = flow.end.is_some();
@@ -408,9 +399,7 @@ impl FlowTable {
                 if flow.end.is_some() {
                     closed.add(&flow.key, flow.syn_sequence);
                     let hash = hasher.hash_one(flow.key);
-                    if let Ok(entry) = index.find_entry(hash, |&other| other == slot | bit) {
-                        entry.remove();
-                    }
+                    index.remove(hash, slot | bit);
                     slab.remove(slot);
                 }
             }

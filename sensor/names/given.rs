@@ -5,11 +5,10 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::model::{
-    Address, Admission, Arrival, Chunked, Evidence, EvidenceKind, NameRecord, Provenance, Span, Timestamp,
+    Address, Admission, Arrival, Chunked, Evidence, EvidenceKind, NameRecord, Places, Provenance, Span, Timestamp,
 };
 
 use super::life::{SAVED_EVERY, kept_until, used_until};
-use super::slots::Slots;
 
 /// How many names of one client an address keeps; a further one drops the one answered longest ago.
 pub const NAMES_A_CLIENT: usize = 16;
@@ -158,9 +157,9 @@ pub(super) struct Given {
     /// Stands for the client in the index by address.
     pub number: u32,
     known: Chunked<Known>,
-    by_address: Slots,
+    by_address: Places,
     named: Chunked<Named>,
-    by_name: Slots,
+    by_name: Places,
 }
 
 impl Given {
@@ -168,9 +167,9 @@ impl Given {
         Self {
             number,
             known: Chunked::new(),
-            by_address: Slots::new(),
+            by_address: Places::new(),
             named: Chunked::new(),
-            by_name: Slots::new(),
+            by_name: Places::new(),
         }
     }
 
@@ -188,9 +187,11 @@ impl Given {
         let hash = hasher.hash_one(&*provenance.name);
         let mut first = None;
         for at in self.by_name.of(hash) {
-            let Some(named) = self.named.get(at) else { continue };
+            let Some(named) = self.named.get(at as usize) else {
+                continue;
+            };
             if Arc::ptr_eq(&named.provenance, provenance) || named.provenance == *provenance {
-                return at as u32;
+                return at;
             }
             if named.provenance.name == provenance.name {
                 first = Some(named.first);
@@ -216,11 +217,11 @@ impl Given {
         let first = self.first_of(place);
         let mut names = 0;
         for at in self.by_address.of(hash) {
-            let Some(known) = self.known.get(at).filter(|known| known.address == address) else {
+            let Some(known) = self.known.get(at as usize).filter(|known| known.address == address) else {
                 continue;
             };
             if known.place == place || self.first_of(known.place) == first {
-                return Ok(at);
+                return Ok(at as usize);
             }
             names += 1;
         }
@@ -271,7 +272,7 @@ impl Given {
         hasher: &Hasher,
     ) -> impl Iterator<Item = Evidence> {
         let places = self.by_address.of(hasher.hash_one(address));
-        let known = places.filter_map(|at| self.known.get(at));
+        let known = places.filter_map(|at| self.known.get(at as usize));
         known.filter(move |known| known.address == address).map(move |known| {
             let expires = if known.expires < at {
                 self.lives_until(known)
@@ -295,7 +296,7 @@ impl Given {
     /// should know, so that a restart does not take a name in use for an expired one.
     pub fn renew(&mut self, address: Address, evidence: &Evidence, at: Timestamp, hasher: &Hasher) -> Option<Evidence> {
         let known = self.by_address.of(hasher.hash_one(address)).find_map(|at| {
-            let known = self.known.get(at).filter(|known| known.address == address)?;
+            let known = self.known.get(at as usize).filter(|known| known.address == address)?;
             (known.provenance.name == evidence.provenance.name).then_some(known)
         })?;
         let first = self.first_of(known.place)?;
@@ -339,8 +340,8 @@ impl Given {
             self.named = named;
             return 0;
         }
-        self.by_name = Slots::new();
-        self.by_address = Slots::with_capacity(self.known.len());
+        self.by_name = Places::new();
+        self.by_address = Places::with_capacity(self.known.len());
         for at in 0..self.known.len() {
             let Some((address, old)) = self.known.get(at).map(|known| (known.address, known.place)) else {
                 continue;

@@ -9,7 +9,6 @@ mod interner;
 mod life;
 mod map;
 mod queries;
-mod slots;
 mod told;
 
 pub use choice::{Candidate, Candidates, choose};
