@@ -1,18 +1,18 @@
 //! A worker: the partitions that one thread serves, and what they tell the judge.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
-use crate::model::{Counter, Counters, NameRecord, Packet, Segment};
+use crate::model::{Address, Counter, Counters, MacAddress, NameRecord, Packet, Segment, Timestamp};
 use crate::names::{Interner, Names, SharedNames};
 
 use super::limits::Limits;
 use super::partition::PARTITIONS;
-use super::report::{Ending, Fact, Mark, Report, telling};
+use super::report::{Answered, Ending, Fact, Mark, Report, telling};
 
 mod dns;
 mod part;
@@ -55,8 +55,20 @@ struct Shared {
     /// error.
     told: HashMap<u64, i64, foldhash::fast::RandomState>,
     hasher: foldhash::quality::RandomState,
+    /// What was told last of each host, by a seeded 64-bit hash of it.
+    hosts: HashMap<u64, Host, foldhash::fast::RandomState>,
     /// Of the facts that are true of a whole source or link, the one told last of each kind.
     latest: [Option<(Fact, i64)>; 3],
+}
+
+/// What was told last of a host. Nearly always it is what is to be told again, and one look tells that; each value is 32
+/// bits of its seeded hash.
+#[derive(Debug, Clone, Copy, Default)]
+struct Host {
+    mac: u32,
+    mac_told: i32,
+    server: u32,
+    server_told: i32,
 }
 
 /// How many facts a worker remembers to have told; all are forgotten when it is more, and told again.
@@ -84,6 +96,7 @@ impl Worker {
                 report: Report::default(),
                 told: HashMap::default(),
                 hasher: foldhash::quality::RandomState::default(),
+                hosts: HashMap::default(),
                 latest: [None; 3],
             },
         }
@@ -102,6 +115,7 @@ impl Worker {
             setup,
             report,
             told,
+            hosts,
             latest,
             ..
         } = &mut self.shared;
@@ -115,6 +129,7 @@ impl Worker {
         counters.add(Counter::FlowsEvicted, flows.evicted);
         if matches!(mark.ending, Ending::Stretch(_)) {
             told.clear();
+            hosts.clear();
             *latest = [None; 3];
         }
         if setup.records == Records::NotWanted {
@@ -144,6 +159,43 @@ impl Worker {
 }
 
 impl Shared {
+    /// Tells that a hardware address sends for the sender of a packet.
+    fn tell_mac(&mut self, mac: MacAddress, packet: &Packet) {
+        let (tag, now) = (self.tag(mac), stretch(packet.time));
+        let host = self.host(packet.segment, packet.from);
+        if (host.mac, host.mac_told) != (tag, now) {
+            (host.mac, host.mac_told) = (tag, now);
+            self.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet);
+        }
+    }
+
+    /// Tells that a server answered a client.
+    fn tell_answered(&mut self, answered: Answered, packet: &Packet) {
+        let (tag, now) = (self.tag(answered.server), stretch(packet.time));
+        let host = self.host(answered.segment, answered.client);
+        if (host.server, host.server_told) != (tag, now) {
+            (host.server, host.server_told) = (tag, now);
+            self.tell(Fact::Answered(answered), packet);
+        }
+    }
+
+    fn host(&mut self, segment: Segment, address: Address) -> &mut Host {
+        if self.hosts.len() >= TOLD_LIMIT {
+            self.hosts.clear();
+        }
+        self.hosts
+            .entry(self.hasher.hash_one((segment, address)))
+            .or_insert(Host {
+                mac_told: i32::MIN,
+                server_told: i32::MIN,
+                ..Host::default()
+            })
+    }
+
+    fn tag(&self, value: impl Hash) -> u32 {
+        self.hasher.hash_one(value) as u32
+    }
+
     /// Tells a fact, unless it was told in this stretch of time.
     fn tell(&mut self, fact: Fact, packet: &Packet) {
         let now = telling(packet.time);
@@ -186,6 +238,11 @@ impl Shared {
             None => self.report.opened.push((segment, 1, external)),
         }
     }
+}
+
+/// Returns [`telling`] in 32 bits, which reach a quarter of a million years either way.
+fn stretch(at: Timestamp) -> i32 {
+    i32::try_from(telling(at)).unwrap_or(i32::MAX)
 }
 
 /// Ends a table of a partition as a mark says.

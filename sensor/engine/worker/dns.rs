@@ -64,7 +64,7 @@ impl Part {
         if let Some(mac) = packet.from_mac
             && shared.setup.network.locality(packet.from) == Locality::Internal
         {
-            shared.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet);
+            shared.tell_mac(mac, packet);
         }
         true
     }
@@ -103,7 +103,7 @@ impl Part {
                 is_recursive: response.recursion_desired,
             };
             if answered.is_recursive {
-                shared.tell(Fact::Answered(answered), packet);
+                shared.tell_answered(answered, packet);
             } else {
                 self.tell_iterator(answered, packet, shared);
             }
@@ -181,9 +181,12 @@ fn evidence_of<'a>(
     response.answers.iter().map(move |answer| {
         let provenance = match &latest {
             Some((link, provenance)) if *link == answer.link => Arc::clone(provenance),
-            _ => provenance_of(response, answer.link, packet.from, interner, names),
+            _ => {
+                let provenance = provenance_of(response, answer.link, packet.from, interner, names);
+                let (_, latest) = latest.insert((answer.link, provenance));
+                Arc::clone(latest)
+            }
         };
-        latest = Some((answer.link, Arc::clone(&provenance)));
         let evidence = Evidence {
             provenance,
             client: packet.to,

@@ -175,7 +175,7 @@ fn tell_sender(packet: &Packet, ends: (Locality, Locality), shared: &mut Shared)
     }
     let Some(mac) = packet.from_mac else { return };
     match ends.0 {
-        Locality::Internal => shared.tell(Fact::MacInternal(packet.segment, mac, packet.from), packet),
+        Locality::Internal => shared.tell_mac(mac, packet),
         Locality::External => shared.tell(Fact::MacRouter(packet.segment, mac), packet),
         Locality::Neither => {}
     }
