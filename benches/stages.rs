@@ -13,8 +13,8 @@ use firstcontact::engine::{
 use firstcontact::flow::{Class, FlowTable};
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    Address, Admission, Arrival, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, NameRecord, Packet, Policy,
-    Provenance, Segment, SourceId, Span, Timestamp,
+    Address, Admission, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, NameRecord, Packet, Policy, Provenance,
+    Segment, SourceId, Span, Timestamp,
 };
 use firstcontact::names::Names;
 use firstcontact::store::Store;
@@ -197,7 +197,6 @@ fn names(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallT
                 first: at,
                 last: at,
                 expires: at.plus(Span::hours(1)),
-                arrival: Arrival(u64::from(n)),
             };
             NameRecord {
                 segment: Segment::NONE,

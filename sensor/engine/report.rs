@@ -137,6 +137,8 @@ pub struct AnswerSeen {
     pub address: Address,
     /// Everything else.
     pub evidence: Evidence,
+    /// The frame that completed the response.
+    pub arrival: Arrival,
     /// Its place among the answers of its frame.
     pub place: u16,
     /// What is to be done with it.
@@ -180,7 +182,7 @@ pub struct Report {
 /// Orders answers as they arrived.
 #[must_use]
 pub fn arrival_of(answer: &AnswerSeen) -> (Arrival, u16) {
-    (answer.evidence.arrival, answer.place)
+    (answer.arrival, answer.place)
 }
 
 /// The text of segments, for those who write records.

@@ -20,12 +20,17 @@ pub enum Locality {
 /// The prefixes that are internal.
 ///
 /// The families are kept apart, so that `::/0` says nothing about IPv4. Each is a sorted list of ranges that neither
-/// meet nor overlap; a look-up is a binary search that touches no heap but the list itself.
+/// meet nor overlap, with a table before it of what the first octet decides, which is nearly everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     v4: Ranges<u32>,
     v6: Ranges<u128>,
+    v4_first: FirstOctet,
+    v6_first: FirstOctet,
 }
+
+/// On which side all addresses lie that begin with an octet; `None` where they differ.
+type FirstOctet = [Option<Locality>; 256];
 
 /// Internal whatever the settings say: RFC 3927 and RFC 1122 section 3.2.1.3 (g).
 const ALWAYS_V4: [Ipv4Net; 2] = [
@@ -51,17 +56,33 @@ impl Network {
                 IpNet::V6(prefix) => v6.push(*prefix),
             }
         }
+        let v4 = Ranges::new(
+            v4.iter()
+                .map(|net| (u32::from(net.network()), u32::from(net.broadcast()))),
+            |end| end.checked_add(1),
+        );
+        let v6 = Ranges::new(
+            v6.iter()
+                .map(|net| (u128::from(net.network()), u128::from(net.broadcast()))),
+            |end| end.checked_add(1),
+        );
+        let v4_first = std::array::from_fn(|octet| match octet as u32 {
+            0 | 224..=239 => Some(Locality::Neither),
+            // One address of these is the broadcast address.
+            255 => None,
+            octet => v4.whole(octet << 24, octet << 24 | 0x00ff_ffff),
+        });
+        let v6_first = std::array::from_fn(|octet| match octet as u128 {
+            // One address of these is unspecified.
+            0 => None,
+            255 => Some(Locality::Neither),
+            octet => v6.whole(octet << 120, octet << 120 | (u128::MAX >> 8)),
+        });
         Self {
-            v4: Ranges::new(
-                v4.iter()
-                    .map(|net| (u32::from(net.network()), u32::from(net.broadcast()))),
-                |end| end.checked_add(1),
-            ),
-            v6: Ranges::new(
-                v6.iter()
-                    .map(|net| (u128::from(net.network()), u128::from(net.broadcast()))),
-                |end| end.checked_add(1),
-            ),
+            v4,
+            v6,
+            v4_first,
+            v6_first,
         }
     }
 
@@ -70,6 +91,17 @@ impl Network {
     /// A multicast, broadcast or unspecified address is on neither, even within a prefix of the settings.
     #[must_use]
     pub fn locality(&self, address: Address) -> Locality {
+        let decided = match address.as_v4() {
+            Some([first, ..]) => self.v4_first.get(usize::from(first)),
+            None => self.v6_first.get((address.halves().0 >> 56) as usize),
+        };
+        match decided {
+            Some(Some(locality)) => *locality,
+            _ => self.look_up(address),
+        }
+    }
+
+    fn look_up(&self, address: Address) -> Locality {
         let is_internal = match address.ip() {
             IpAddr::V4(ip) => {
                 // 0.0.0.0/8 is "this network" (RFC 1122 section 3.2.1.3); nobody is addressed by it.
@@ -111,6 +143,16 @@ impl<T: Ord + Copy> Ranges<T> {
         Self(joined)
     }
 
+    /// Returns on which side all of a range lies, or `None` if its parts differ.
+    fn whole(&self, first: T, last: T) -> Option<Locality> {
+        let met = self.0.iter().find(|(_, end)| *end >= first);
+        match met {
+            Some(&(start, end)) if start <= first && last <= end => Some(Locality::Internal),
+            Some(&(start, _)) if start <= last => None,
+            _ => Some(Locality::External),
+        }
+    }
+
     fn contains(&self, value: T) -> bool {
         let after = self.0.partition_point(|&(start, _)| start <= value);
         after
@@ -135,6 +177,23 @@ mod tests {
             internal: internal.iter().map(|prefix| prefix.parse().unwrap()).collect(),
             ..NetworkPolicy::default()
         })
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_first_octet_decides_the_ranges_decide_alike(
+            v4: u32,
+            v6: u128,
+            internal in prop::collection::vec((any::<u32>(), 0_u8..=32), 0..6),
+            internal_v6 in prop::collection::vec((any::<u128>(), 0_u8..=128), 0..6),
+        ) {
+            let four = internal.iter().map(|&(ip, length)| IpNet::new(std::net::Ipv4Addr::from(ip).into(), length).unwrap());
+            let six = internal_v6.iter().map(|&(ip, length)| IpNet::new(std::net::Ipv6Addr::from(ip).into(), length).unwrap());
+            let network = Network::new(&NetworkPolicy { internal: four.chain(six).collect(), ..NetworkPolicy::default() });
+            for address in [Address::v4(v4.to_be_bytes()), Address::v6(v6.to_be_bytes())] {
+                prop_assert_eq!(network.locality(address), network.look_up(address));
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Segment};
 use super::destination::Destination;
-use super::time::{Arrival, Timestamp};
+use super::time::Timestamp;
 
 /// How a DNS response gave an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ impl Hash for Provenance {
 /// One client, one name, one address: when, from which server, for how long.
 ///
 /// Merging two of the same client, name and address takes the least `first`, the greatest `last` and `expires`, and the
-/// rest from the one that arrived last, so that order does not matter.
+/// rest from the later one (of two at one time, from the greater one), so that order does not matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     /// The name, the server and the chain of the last answer.
@@ -131,8 +131,6 @@ pub struct Evidence {
     pub last: Timestamp,
     /// The end of its life: by the latest answer, max(TTL, floor) after it, or by the latest use.
     pub expires: Timestamp,
-    /// The frame of the last answer.
-    pub arrival: Arrival,
 }
 
 impl Evidence {

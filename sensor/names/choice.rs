@@ -66,7 +66,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Address, Admission, Arrival, EvidenceKind, Provenance};
+    use crate::model::{Address, Admission, EvidenceKind, Provenance};
 
     fn candidate(scope: Scope, name: &str, first: i64, last: i64) -> Candidate {
         Candidate {
@@ -84,7 +84,6 @@ mod tests {
                 ttl: 60,
                 first: Timestamp(first),
                 last: Timestamp(last),
-                arrival: Arrival(1),
                 expires: Timestamp(i64::MAX),
                 greatest_ttl: 60,
             },

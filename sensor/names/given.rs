@@ -1,11 +1,11 @@
 //! What one client was told: names by address, and when it last used which name.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::model::{
-    Address, Admission, Arrival, Chunked, Evidence, EvidenceKind, NameRecord, Places, Provenance, Span, Timestamp,
+    Address, Admission, Chunked, Evidence, EvidenceKind, NameRecord, Places, Provenance, Span, Timestamp,
 };
 
 use super::life::{SAVED_EVERY, kept_until, used_until};
@@ -16,7 +16,7 @@ pub const NAMES_A_CLIENT: usize = 16;
 /// The hasher of the tables within a client.
 pub(super) type Hasher = foldhash::fast::RandomState;
 
-/// One piece of evidence, and when it was last handed to the ledger.
+/// One piece of evidence, and when it was last handed to the ledger; 64 octets, since there are millions.
 #[derive(Debug, Clone)]
 struct Known {
     address: Address,
@@ -25,15 +25,18 @@ struct Known {
     first: Timestamp,
     last: Timestamp,
     expires: Timestamp,
-    arrival: Arrival,
-    saved: Timestamp,
     ttl: u32,
     greatest_ttl: u32,
-    /// Where its provenance stands among the client's.
+    /// The minute of the answer or use that the ledger knows of.
+    saved: i32,
+    /// Where the provenance stands among the client's, with [`HINT`] and [`UNSOLICITED`].
     place: u32,
-    kind: EvidenceKind,
-    admission: Admission,
 }
+
+/// Set in [`Known::place`] when the evidence is a hint.
+const HINT: u32 = 1 << 31;
+/// Set in [`Known::place`] when nobody asked for the evidence.
+const UNSOLICITED: u32 = 1 << 30;
 
 impl Known {
     fn new(address: Address, place: u32, evidence: &Evidence) -> Self {
@@ -43,22 +46,39 @@ impl Known {
             first: evidence.first,
             last: evidence.last,
             expires: evidence.expires,
-            arrival: evidence.arrival,
-            saved: evidence.last,
             ttl: evidence.ttl,
             greatest_ttl: evidence.greatest_ttl,
-            place,
-            kind: evidence.kind,
-            admission: evidence.admission,
+            saved: minute(evidence.last),
+            place: marked(place, evidence.kind, evidence.admission),
         }
     }
 
-    /// Merges new evidence: least first answer, greatest last answer and expiry, the rest from the later frame.
+    const fn place(&self) -> u32 {
+        self.place & !(HINT | UNSOLICITED)
+    }
+
+    const fn kind(&self) -> EvidenceKind {
+        if self.place & HINT == 0 {
+            EvidenceKind::DnsAddress
+        } else {
+            EvidenceKind::DnsHint
+        }
+    }
+
+    const fn admission(&self) -> Admission {
+        if self.place & UNSOLICITED == 0 {
+            Admission::Admitted
+        } else {
+            Admission::Unsolicited
+        }
+    }
+
+    /// Merges new evidence: least first answer, greatest last answer and expiry, the rest from the later one.
     ///
     /// Answers that count and those that nobody asked for are never mixed: one that counts replaces all that do not, and
     /// those neither prolong nor change it.
     fn merge(&mut self, place: u32, new: &Evidence) {
-        match (self.admission, new.admission) {
+        match (self.admission(), new.admission) {
             (Admission::Admitted, Admission::Unsolicited) => return,
             (Admission::Unsolicited, Admission::Admitted) => {
                 *self = Self {
@@ -69,17 +89,27 @@ impl Known {
             }
             _ => {}
         }
+        if self.is_before(new) {
+            self.ttl = new.ttl;
+            if self.place() != place {
+                self.provenance = Arc::clone(&new.provenance);
+            }
+            self.place = marked(place, new.kind, new.admission);
+        }
         self.first = self.first.min(new.first);
         self.last = self.last.max(new.last);
         self.expires = self.expires.max(new.expires);
         self.greatest_ttl = self.greatest_ttl.max(new.greatest_ttl);
-        if new.arrival > self.arrival {
-            self.arrival = new.arrival;
-            self.ttl = new.ttl;
-            self.kind = new.kind;
-            if self.place != place {
-                self.place = place;
-                self.provenance = Arc::clone(&new.provenance);
+    }
+
+    /// Says whether new evidence is the later one; of two at one time, the greater one.
+    fn is_before(&self, new: &Evidence) -> bool {
+        let content = |ttl, kind, provenance: &Provenance| (ttl, kind, provenance.server, provenance.chain.clone());
+        match self.last.cmp(&new.last) {
+            Ordering::Less => true,
+            Ordering::Greater => false,
+            Ordering::Equal => {
+                content(self.ttl, self.kind(), &self.provenance) < content(new.ttl, new.kind, &new.provenance)
             }
         }
     }
@@ -88,26 +118,47 @@ impl Known {
         Evidence {
             provenance: Arc::clone(&self.provenance),
             client,
-            kind: self.kind,
-            admission: self.admission,
+            kind: self.kind(),
+            admission: self.admission(),
             ttl: self.ttl,
             greatest_ttl: self.greatest_ttl,
             first: self.first,
             last: self.last,
             expires,
-            arrival: self.arrival,
         }
     }
 
     fn piece(&self) -> Piece<'_> {
         Piece {
-            counts: self.admission == Admission::Admitted,
+            counts: self.admission() == Admission::Admitted,
             last: self.last,
             name: Reverse(&self.provenance.name),
             address: self.address,
             kept_until: kept_until(self.last, self.greatest_ttl, self.expires),
         }
     }
+}
+
+const fn marked(place: u32, kind: EvidenceKind, admission: Admission) -> u32 {
+    let hint = match kind {
+        EvidenceKind::DnsAddress => 0,
+        EvidenceKind::DnsHint => HINT,
+    };
+    let unsolicited = match admission {
+        Admission::Admitted => 0,
+        Admission::Unsolicited => UNSOLICITED,
+    };
+    place | hint | unsolicited
+}
+
+/// Returns the minute of an instant; every instant that can be written has one.
+fn minute(at: Timestamp) -> i32 {
+    i32::try_from(at.minute()).unwrap_or(i32::MAX)
+}
+
+/// How many minutes later than the stored one an answer or use is when it goes to the ledger again.
+fn due_after() -> i32 {
+    i32::try_from(SAVED_EVERY.0 / Span::minutes(1).0).unwrap_or(i32::MAX)
 }
 
 /// A piece of evidence as those who drop some look at it.
@@ -220,7 +271,7 @@ impl Given {
             let Some(known) = self.known.get(at as usize).filter(|known| known.address == address) else {
                 continue;
             };
-            if known.place == place || self.first_of(known.place) == first {
+            if known.place() == place || self.first_of(known.place()) == first {
                 return Ok(at as usize);
             }
             names += 1;
@@ -242,9 +293,10 @@ impl Given {
                     };
                 };
                 known.merge(place, evidence);
-                let is_due = known.last.since(known.saved) >= SAVED_EVERY;
+                let now = minute(known.last);
+                let is_due = now.saturating_sub(known.saved) >= due_after();
                 if is_due {
-                    known.saved = known.last;
+                    known.saved = now;
                     if let Some(known) = self.known.get(at) {
                         *evidence = known.evidence(evidence.client, self.lives_until(known));
                     }
@@ -299,7 +351,7 @@ impl Given {
             let known = self.known.get(at as usize).filter(|known| known.address == address)?;
             (known.provenance.name == evidence.provenance.name).then_some(known)
         })?;
-        let first = self.first_of(known.place)?;
+        let first = self.first_of(known.place())?;
         let used = &mut self.named.get_mut(first as usize)?.used;
         let used = used.get_or_insert(Use {
             last: at,
@@ -343,7 +395,7 @@ impl Given {
         self.by_name = Places::new();
         self.by_address = Places::with_capacity(self.known.len());
         for at in 0..self.known.len() {
-            let Some((address, old)) = self.known.get(at).map(|known| (known.address, known.place)) else {
+            let Some((address, old)) = self.known.get(at).map(|known| (known.address, known.place())) else {
                 continue;
             };
             self.by_address.insert(hasher.hash_one(address), at as u32);
@@ -351,7 +403,7 @@ impl Given {
             let used = named.get(moved.first as usize).and_then(|first| first.used);
             let place = self.place(&moved.provenance, hasher);
             if let Some(known) = self.known.get_mut(at) {
-                known.place = place;
+                known.place = marked(place, known.kind(), known.admission());
             }
             if let Some(first) = self
                 .first_of(place)
@@ -366,13 +418,25 @@ impl Given {
     /// Moves every time by `span` (rule T1).
     pub fn shift(&mut self, span: Span) {
         for known in self.known.iter_mut() {
-            for time in [&mut known.first, &mut known.last, &mut known.expires, &mut known.saved] {
+            for time in [&mut known.first, &mut known.last, &mut known.expires] {
                 *time = time.plus(span);
             }
+            let saved = i64::from(known.saved) + span.0 / Span::minutes(1).0;
+            known.saved = i32::try_from(saved).unwrap_or(i32::MAX);
         }
         for used in self.named.iter_mut().filter_map(|named| named.used.as_mut()) {
             used.last = used.last.plus(span);
             used.saved = used.saved.plus(span);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_of_evidence_takes_64_octets() {
+        assert_eq!(size_of::<Known>(), 64);
     }
 }

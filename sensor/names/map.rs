@@ -302,7 +302,7 @@ mod tests {
 
     use super::super::life::{KEPT_FOR, LIFE_FLOOR};
     use super::*;
-    use crate::model::{Admission, Arrival, EvidenceKind, Provenance};
+    use crate::model::{Admission, EvidenceKind, Provenance};
 
     fn evidence(client: u8, name: &str, at: i64, ttl: u32) -> Evidence {
         let last = Timestamp(at);
@@ -318,7 +318,6 @@ mod tests {
             ttl,
             first: last,
             last,
-            arrival: Arrival(at.unsigned_abs()),
             expires: last.plus(LIFE_FLOOR),
             greatest_ttl: ttl,
         }

@@ -191,7 +191,6 @@ prop_compose! {
             first: first.unwrap_or(last),
             last,
             expires: if is_whole { last.plus(Span::hours(1)) } else { expires },
-            arrival: Arrival(0),
         }
     }
 }

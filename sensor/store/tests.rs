@@ -307,7 +307,6 @@ pub fn name(last: Timestamp, ttl: u32, server: u8) -> SavedNames {
             first: last,
             last,
             expires: last.plus(Span::seconds(i64::from(ttl))),
-            arrival: Arrival(0),
         },
     };
     SavedNames {

@@ -64,13 +64,15 @@ impl Judge {
             self.take_update(update, &mut due)?;
         }
         self.withdraw_explained(&answered)?;
-        for address in &answered {
-            let waiting = self.contacts.waiting_for(*address).iter();
-            due.extend(waiting.map(|flow| Due::Waiting(*flow)));
-        }
-        // One that stands there twice waits: the order of the two does not matter.
-        due.sort_unstable_by_key(Due::flow);
+        let waiting = answered.iter().flat_map(|address| self.contacts.waiting_for(*address));
+        let mut waiting: Vec<Arrival> = waiting.copied().collect();
+        waiting.sort_unstable();
+        let mut waiting = waiting.into_iter().peekable();
+        // Both are in the order of their flows. One that stands in both waits.
         for due in due {
+            while let Some(flow) = waiting.next_if(|flow| *flow < due.flow()) {
+                self.reconsider(flow, mark.now, Patience::MayWait)?;
+            }
             match due {
                 Due::Fresh(update, side, start) => {
                     self.consider(Contact::new(update, side, start), mark.now, Patience::MayWait)?;
@@ -78,6 +80,9 @@ impl Judge {
                 Due::Resumed(contact) => self.consider(*contact, mark.now, Patience::MayWait)?,
                 Due::Waiting(flow) => self.reconsider(flow, mark.now, Patience::MayWait)?,
             }
+        }
+        for flow in waiting {
+            self.reconsider(flow, mark.now, Patience::MayWait)?;
         }
         let over = match mark.ending {
             Ending::Input | Ending::Stretch(_) => self.contacts.all_waiting(),

@@ -17,8 +17,8 @@ impl Judge {
         let evidence = &answer.evidence;
         let record = DnsRecord {
             ts: evidence.last,
-            frame: evidence.arrival,
-            place: evidence.arrival.into(),
+            frame: answer.arrival,
+            place: answer.arrival.into(),
             client: evidence.client,
             server: evidence.server(),
             transport: Transport::Udp,

@@ -124,6 +124,7 @@ impl Part {
             let matter = if is_matched { Matter::Matched } else { Matter::Unmatched };
             if !is_matched || setup.records == Records::Wanted {
                 report.answers.push(AnswerSeen {
+                    arrival: packet.arrival,
                     segment: packet.segment,
                     source: packet.source,
                     address,
@@ -197,7 +198,6 @@ fn evidence_of<'a>(
             first: packet.time,
             last: packet.time,
             expires: answered_until(packet.time, answer.ttl),
-            arrival: packet.arrival,
         };
         (answer.address, evidence)
     })
@@ -239,6 +239,7 @@ fn off_port(packet: &Packet, payload: &[u8], shared: &mut Shared) {
     } = shared;
     for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner, &setup.shared_names)) {
         report.answers.push(AnswerSeen {
+            arrival: packet.arrival,
             segment: packet.segment,
             source: packet.source,
             address,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::model::{
-    Address, Admission, Arrival, Evidence, EvidenceKind, NameRecord, Provenance, SECOND, SavedNames, Segment, Timestamp,
+    Address, Admission, Evidence, EvidenceKind, NameRecord, Provenance, SECOND, SavedNames, Segment, Timestamp,
 };
 
 use super::VERSION;
@@ -204,7 +204,6 @@ fn read_record(
             first,
             last,
             expires: Timestamp(last.0.wrapping_add(life)),
-            arrival: Arrival(0),
         },
     })
 }
