@@ -17,6 +17,8 @@ const FIRST_PURGE: usize = 1024;
 pub struct SharedNames {
     copies: DashMap<u64, SharedName, foldhash::fast::RandomState>,
     hasher: foldhash::quality::RandomState,
+    /// How many copies were made since the last purge, and how many may be.
+    made: AtomicUsize,
     purge_at: AtomicUsize,
 }
 
@@ -25,6 +27,7 @@ impl Default for SharedNames {
         Self {
             copies: DashMap::default(),
             hasher: foldhash::quality::RandomState::default(),
+            made: AtomicUsize::new(0),
             purge_at: AtomicUsize::new(FIRST_PURGE),
         }
     }
@@ -34,20 +37,24 @@ impl SharedNames {
     /// Returns the shared copy of a name.
     #[must_use]
     pub fn share(&self, text: &str) -> SharedName {
+        let mut is_new = false;
         let name = self
             .copies
             .entry(self.hasher.hash_one(text))
-            .or_insert_with(|| SharedName::new(text.into()))
+            .or_insert_with(|| {
+                is_new = true;
+                SharedName::new(text.into())
+            })
             .clone();
         if *name.text != *text {
             // Another name has this hash.
             return SharedName::new(text.into());
         }
-        let len = self.copies.len();
-        if len >= self.purge_at.load(Ordering::Relaxed) {
+        if is_new && self.made.fetch_add(1, Ordering::Relaxed) >= self.purge_at.load(Ordering::Relaxed) {
+            self.made.store(0, Ordering::Relaxed);
             self.copies.retain(|_, name| Arc::strong_count(&name.text) > 1);
-            let left = self.copies.len();
-            self.purge_at.store((left * 2).max(FIRST_PURGE), Ordering::Relaxed);
+            self.purge_at
+                .store(self.copies.len().max(FIRST_PURGE), Ordering::Relaxed);
         }
         name
     }
@@ -110,7 +117,7 @@ mod tests {
         for n in 0..10_000 {
             drop(names.share(&format!("{n}.example")));
         }
-        assert!(names.copies.len() <= FIRST_PURGE);
+        assert!(names.copies.len() <= 2 * FIRST_PURGE);
         assert!(Arc::ptr_eq(&kept.text, &names.share("kept.example").text));
     }
 
