@@ -112,7 +112,7 @@ impl Worker {
         let ends = |updates: &[FlowUpdate]| updates.iter().filter(|update| update.end.is_some()).count();
         let ended = ends(&flows.candidates) + ends(&flows.others_ended);
         counters.add(Counter::FlowsEnded, ended as u64);
-        counters.add(Counter::FlowsEvicted, flows.evicted);
+        counters.add(Counter::FlowsEvicted, flows.evicted_candidates + flows.evicted_others);
         if matches!(mark.ending, Ending::Stretch(_)) {
             told.clear();
             *latest = [None; 3];

@@ -125,8 +125,10 @@ pub struct FlowReport {
     pub candidates: Vec<FlowUpdate>,
     /// Other flows that ended.
     pub others_ended: Vec<FlowUpdate>,
-    /// How many flows were evicted.
-    pub evicted: u64,
+    /// How many flows that may be contacts were evicted.
+    pub evicted_candidates: u64,
+    /// How many other flows were evicted.
+    pub evicted_others: u64,
 }
 
 /// The flow table of one partition.
@@ -228,7 +230,10 @@ impl FlowTable {
             && let Some(flow) = slab.get(victim)
         {
             let hash = self.hasher.hash_one(flow.key);
-            self.report.evicted += 1;
+            *match class {
+                Class::Candidate => &mut self.report.evicted_candidates,
+                Class::Other => &mut self.report.evicted_others,
+            } += 1;
             self.end(hash, victim | bit, FlowEnd::Evicted);
         }
         let mut flow = Flow::open(key, side, packet);
@@ -349,7 +354,8 @@ impl FlowTable {
     fn hand_over(&mut self, report: &mut FlowReport) {
         report.candidates.append(&mut self.report.candidates);
         report.others_ended.append(&mut self.report.others_ended);
-        report.evicted += std::mem::take(&mut self.report.evicted);
+        report.evicted_candidates += std::mem::take(&mut self.report.evicted_candidates);
+        report.evicted_others += std::mem::take(&mut self.report.evicted_others);
     }
 
     fn drain(&mut self, why: Option<FlowEnd>, report: &mut FlowReport) {

@@ -10,6 +10,7 @@ mod decide;
 mod epoch;
 mod facts;
 mod follow;
+mod full;
 mod loss;
 mod naming;
 mod novelty;
@@ -116,6 +117,7 @@ pub struct Judge {
     resumed: resume::Resumed,
     has_saved_names: bool,
     detected: Vec<ResolverState>,
+    full: full::Told,
     outside: HashMap<Segment, epoch::Outside, foldhash::quality::RandomState>,
     next_sequence: u64,
     last_expiry: Option<Timestamp>,
@@ -156,6 +158,7 @@ impl Judge {
             is_last: false,
             has_saved_names: false,
             detected: Vec::new(),
+            full: full::Told::default(),
             outside: HashMap::default(),
             next_sequence: opening.next_sequence,
             last_expiry: None,

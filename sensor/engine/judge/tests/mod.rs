@@ -4,5 +4,6 @@ mod lab;
 
 mod attempts;
 mod contacts;
+mod full;
 mod names;
 mod restart;
