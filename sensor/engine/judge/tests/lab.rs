@@ -41,6 +41,7 @@ pub struct Ran {
     pub flows: Vec<FlowRecord>,
     pub events: Vec<Event>,
     pub batches: Vec<Batch>,
+    pub counters: Counters,
 }
 
 impl Ran {
@@ -138,6 +139,7 @@ impl Stages {
         }
         self.ran.alerts.extend(outcome.batch.deliver.clone());
         self.ran.batches.push(outcome.batch);
+        self.ran.counters.merge(&outcome.counters);
         self.ran.events.extend(outcome.events);
         for record in outcome.records {
             match record {
