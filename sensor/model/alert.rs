@@ -358,10 +358,13 @@ pub struct AlertBaseline {
 /// What the sensor could see around the contact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Observation {
-    /// The share of frames of this source that were lost in the last minute, 0 to 1.
+    /// The share of frames that were lost in the last minute, in the kernel and in the sensor's queues, 0 to 1.
     pub loss: f64,
     /// Frames that the kernel dropped in the last minute.
     pub kernel_drops: u64,
+    /// Frames that the sensor dropped in the last minute because a queue was full.
+    #[serde(default)]
+    pub queue_drops: u64,
     /// Whether the source shows no DNS queries at all.
     pub one_way: bool,
     /// Seconds that the source has been watched for.

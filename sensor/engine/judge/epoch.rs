@@ -16,6 +16,7 @@ use super::contacts::Contact;
 use super::facts::Host;
 use super::follow::{Due, Patience};
 use super::full::{Evicted, Table};
+use super::loss::Taken;
 use super::open::LATE_ANSWER;
 use super::registry::Learnt;
 use super::{Judge, Outcome};
@@ -137,9 +138,9 @@ impl Judge {
             self.texts.add(*segment, detail);
             self.number(*segment);
         }
-        let lost = decoded.counters.get(Counter::KernelDrops) + decoded.counters.get(Counter::QueueDrops);
-        self.loss.add(mark.now, decoded.counters.get(Counter::Frames), lost);
-        if lost > 0 {
+        let taken = Taken::of(&decoded.counters);
+        self.loss.add(mark.now, taken);
+        if taken.lost() > 0 {
             self.facts.note_loss(mark.now);
         }
         Ok(())
