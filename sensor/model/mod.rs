@@ -4,6 +4,7 @@
 
 mod address;
 mod alert;
+mod budget;
 mod chunked;
 mod counters;
 mod days;
@@ -25,6 +26,7 @@ mod workload;
 
 pub use address::*;
 pub use alert::*;
+pub use budget::*;
 pub use chunked::*;
 pub use counters::*;
 pub use days::*;

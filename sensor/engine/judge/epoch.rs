@@ -115,7 +115,8 @@ impl Judge {
         }
         // Contacts of a minute are judged up to settle after it.
         let bursts_until = mark.now.minus(self.settle()).minus(EPOCH);
-        self.end_bursts(if is_last { Timestamp(i64::MAX) } else { bursts_until })?;
+        self.end_bursts(bursts_until, mark.ending)?;
+        self.keep_counts(mark.now);
         self.tell_learnt(mark.now);
         self.sweep(mark.now);
         if let Ending::Stretch(by) = mark.ending {

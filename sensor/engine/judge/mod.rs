@@ -112,7 +112,8 @@ pub struct Judge {
     contacts: Contacts,
     open: open::Open,
     budget: Budget,
-    burst_names: HashMap<u64, String>,
+    counted: bursts::Counted,
+    burst_names: HashMap<u64, Arc<str>>,
     texts: SegmentTexts,
     resumed: resume::Resumed,
     has_saved_names: bool,
@@ -152,6 +153,7 @@ impl Judge {
             contacts: Contacts::default(),
             open: open::Open::default(),
             budget: Budget::new(),
+            counted: bursts::Counted::default(),
             burst_names: HashMap::new(),
             texts: SegmentTexts::default(),
             resumed: resume::Resumed::default(),
@@ -165,6 +167,7 @@ impl Judge {
             out: Outcome::new(opening.next_sequence, opening.at.unwrap_or_default()),
             policy,
         };
+        judge.resume_counts(opening.counted);
         judge.resume(opening.state, &opening.pending, &opening.open)?;
         Ok(judge)
     }

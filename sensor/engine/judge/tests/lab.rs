@@ -83,7 +83,16 @@ impl Lab {
         self.run_to(frames, Ending::Input)
     }
 
+    /// Runs frames until the process is killed: nothing is ended, and the epoch of the last frame is lost.
+    pub fn run_killed(&self, frames: &[(i64, Vec<u8>)]) -> Ran {
+        self.go(frames, None)
+    }
+
     pub fn run_to(&self, frames: &[(i64, Vec<u8>)], ending: Ending) -> Ran {
+        self.go(frames, Some(ending))
+    }
+
+    fn go(&self, frames: &[(i64, Vec<u8>)], ending: Option<Ending>) -> Ran {
         let names = Arc::new(Names::new());
         let network = Arc::new(Network::new(&self.policy.network));
         let judge = Judge::new(Setup {
@@ -119,7 +128,9 @@ impl Lab {
             };
             decoder.frame(frame, &mut stages);
         }
-        decoder.finish(ending, &mut stages);
+        if let Some(ending) = ending {
+            decoder.finish(ending, &mut stages);
+        }
         stages.ran
     }
 }

@@ -3,6 +3,7 @@
 mod lab;
 
 mod attempts;
+mod bursts;
 mod contacts;
 mod full;
 mod names;
