@@ -7,7 +7,11 @@ use crate::model::{FlowEnd, Packet, Places, SECOND, Timestamp, Transport};
 
 use super::closed::Closed;
 use super::key::{FlowKey, Side};
+use super::slab::{MOST, NEVER, Slab};
 use super::state::{Change, Flow, FlowUpdate, Shown};
+
+/// In the handle of a flow: it stands among the others.
+const OTHER_BIT: u32 = MOST;
 
 /// Which of the two tables a flow stands in; each has its own limit, so that neither can crowd out the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,92 +34,6 @@ pub enum Taken {
     },
     /// The packet belongs to a flow.
     Continued,
-}
-
-/// How many flows of one class a partition keeps, and where evicting goes on.
-#[derive(Debug)]
-struct Slab {
-    flows: Vec<Option<Flow>>,
-    free: Vec<u32>,
-    limit: usize,
-    hand: usize,
-    changed: Vec<u32>,
-    /// The second at which a timer of each slot goes off next; an earlier one serves whatever flow stands there then.
-    timers: Vec<i64>,
-}
-
-/// No timer is set.
-const NEVER: i64 = i64::MAX;
-
-/// How many flows eviction looks at to find the one to drop.
-const SAMPLE: usize = 16;
-const OTHER_BIT: u32 = 1 << 31;
-
-impl Slab {
-    fn new(limit: usize) -> Self {
-        Self {
-            flows: Vec::new(),
-            free: Vec::new(),
-            limit: limit.clamp(1, OTHER_BIT as usize - 1),
-            hand: 0,
-            changed: Vec::new(),
-            timers: Vec::new(),
-        }
-    }
-
-    fn get(&self, slot: u32) -> Option<&Flow> {
-        self.flows.get(slot as usize)?.as_ref()
-    }
-
-    fn get_mut(&mut self, slot: u32) -> Option<&mut Flow> {
-        self.flows.get_mut(slot as usize)?.as_mut()
-    }
-
-    fn is_full(&self) -> bool {
-        self.free.is_empty() && self.flows.len() >= self.limit
-    }
-
-    fn insert(&mut self, flow: Flow) -> u32 {
-        if let Some(slot) = self.free.pop() {
-            if let Some(place) = self.flows.get_mut(slot as usize) {
-                *place = Some(flow);
-            }
-            return slot;
-        }
-        self.flows.push(Some(flow));
-        (self.flows.len() - 1) as u32
-    }
-
-    fn remove(&mut self, slot: u32) -> Option<Flow> {
-        let flow = self.flows.get_mut(slot as usize)?.take();
-        if flow.is_some() {
-            self.free.push(slot);
-        }
-        flow
-    }
-
-    /// Returns the flow to evict: of the next few, one that has ended, else the longest silent (rule F6).
-    fn victim(&mut self) -> Option<u32> {
-        let mut best: Option<(bool, Timestamp, u32)> = None;
-        for _ in 0..SAMPLE.min(self.flows.len()) {
-            self.hand = (self.hand + 1) % self.flows.len();
-            let slot = self.hand as u32;
-            if let Some(flow) = self.get(slot) {
-                let rank = (flow.end.is_none(), flow.last, slot);
-                best = Some(best.map_or(rank, |best| best.min(rank)));
-            }
-        }
-        best.map(|(_, _, slot)| slot)
-    }
-
-    fn list(&mut self, slot: u32) {
-        if let Some(flow) = self.get_mut(slot)
-            && !flow.is_listed
-        {
-            flow.is_listed = true;
-            self.changed.push(slot);
-        }
-    }
 }
 
 /// What a table hands out at the end of an epoch.
