@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
-use crate::model::{Counter, Counters, NameRecord, Packet, Segment};
+use crate::model::{Counter, Counters, NameRecord, Packet, Segment, Span};
 use crate::names::{Interner, Names, SharedNames};
 
 use super::limits::Limits;
@@ -35,6 +35,8 @@ pub struct WorkerSetup {
     pub network: Arc<Network>,
     /// Ports that carry DNS.
     pub dns_ports: Arc<[u16]>,
+    /// How long a contact waits for its name at most.
+    pub settle: Span,
     /// Limits of the tables.
     pub limits: Limits,
     /// Whether records are written.

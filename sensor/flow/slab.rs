@@ -1,6 +1,6 @@
 //! The flows of one class of a partition, in slots, with a limit (rule F6).
 
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 
 use super::state::Flow;
 
@@ -18,6 +18,8 @@ pub(super) struct Slab {
     pub flows: Vec<Option<Flow>>,
     pub free: Vec<u32>,
     limit: usize,
+    /// How long after its first packet a flow is judged; absent if these flows never are.
+    settle: Option<Span>,
     pub hand: usize,
     pub changed: Vec<u32>,
     /// The second at which a timer of each slot goes off next; an earlier one serves whatever flow stands there then.
@@ -25,11 +27,12 @@ pub(super) struct Slab {
 }
 
 impl Slab {
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, settle: Option<Span>) -> Self {
         Self {
             flows: Vec::new(),
             free: Vec::new(),
             limit: limit.clamp(1, MOST as usize - 1),
+            settle,
             hand: 0,
             changed: Vec::new(),
             timers: Vec::new(),
@@ -67,18 +70,26 @@ impl Slab {
         flow
     }
 
-    /// Returns the flow to evict: of the next few, one that has ended, else the longest silent (rule F6).
-    pub fn victim(&mut self) -> Option<u32> {
-        let mut best: Option<(bool, Timestamp, u32)> = None;
+    /// Returns the flow to evict at `now`: of the next few, one that has ended, else one whose contact is judged by now,
+    /// else any; of several, the longest silent (rule F6).
+    pub fn victim(&mut self, now: Timestamp) -> Option<u32> {
+        let mut best: Option<(bool, bool, Timestamp, u32)> = None;
         for _ in 0..SAMPLE.min(self.flows.len()) {
             self.hand = (self.hand + 1) % self.flows.len();
             let slot = self.hand as u32;
             if let Some(flow) = self.get(slot) {
-                let rank = (flow.end.is_none(), flow.last, slot);
+                let rank = (flow.end.is_none(), self.may_wait(flow, now), flow.last, slot);
                 best = Some(best.map_or(rank, |best| best.min(rank)));
             }
         }
-        best.map(|(_, _, slot)| slot)
+        best.map(|(_, _, _, slot)| slot)
+    }
+
+    /// Says whether the judge may not have judged a flow: something of it is still to be told, or its contact may wait for
+    /// its name. No partition knows what the judge did, but settle after its first packet a contact waits no longer.
+    fn may_wait(&self, flow: &Flow, now: Timestamp) -> bool {
+        self.settle
+            .is_some_and(|settle| flow.is_listed || now.since(flow.first) < settle)
     }
 
     pub fn list(&mut self, slot: u32) {

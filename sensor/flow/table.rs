@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use crate::model::{FlowEnd, Packet, Places, SECOND, Timestamp, Transport};
+use crate::model::{FlowEnd, Packet, Places, SECOND, Span, Timestamp, Transport};
 
 use super::closed::Closed;
 use super::key::{FlowKey, Side};
@@ -63,14 +63,15 @@ pub struct FlowTable {
 }
 
 impl FlowTable {
-    /// Returns an empty table that keeps this many flows of each class.
+    /// Returns an empty table that keeps this many flows of each class. A contact is judged within `settle` of its first
+    /// packet, after which its flow is the first to go.
     #[must_use]
-    pub fn new(candidates: usize, others: usize) -> Self {
+    pub fn new(candidates: usize, others: usize, settle: Span) -> Self {
         Self {
             index: Places::new(),
             hasher: foldhash::fast::RandomState::default(),
-            candidates: Slab::new(candidates),
-            others: Slab::new(others),
+            candidates: Slab::new(candidates, Some(settle)),
+            others: Slab::new(others, None),
             closed: Closed::new(candidates),
             timers: BTreeMap::new(),
             report: FlowReport::default(),
@@ -144,7 +145,7 @@ impl FlowTable {
             Class::Other => (&mut self.others, OTHER_BIT),
         };
         if slab.is_full()
-            && let Some(victim) = slab.victim()
+            && let Some(victim) = slab.victim(packet.time)
             && let Some(flow) = slab.get(victim)
         {
             let hash = self.hasher.hash_one(flow.key);

@@ -1,5 +1,6 @@
 //! Full tables are told of, once an hour of packet time (rule F6).
 
+use crate::engine::partition::partition;
 use crate::model::*;
 
 use super::lab::*;
@@ -99,4 +100,36 @@ fn rule_f6_each_table_is_told_by_its_name() {
         told(|lab| lab.limits.pairs = 2, &frames),
         ["the table of pairs in memory is full at 2"]
     );
+}
+
+#[test]
+fn rule_f6_a_full_table_lets_a_judged_flow_go_before_one_that_waits() {
+    let mut lab = Lab::new();
+    lab.limits.candidates = 2;
+    let place = |server: Ip| partition(Address::v4(CLIENT), Address::v4(server));
+    let servers = (0..=255).map(|n| [198, 51, 100, n]);
+    let servers: Vec<Ip> = servers.filter(|server| place(*server) == place(SERVER)).collect();
+    let [waiting, last, ..] = servers[..] else {
+        panic!("a partition has several pairs")
+    };
+
+    let judged = (CLIENT, 40_000);
+    let mut frames = handshake(0, judged, SERVER);
+    frames.extend(handshake(8_000, (CLIENT, 40_001), waiting));
+    // Judged long ago, and the one of the two that was heard of last.
+    frames.push((9_000, tcp(judged, (SERVER, 443), 1001, ACK, 10)));
+    frames.extend(handshake(9_500, (CLIENT, 40_002), last));
+    frames.extend(lookup(10_000, CLIENT, RESOLVER, "a.example", waiting));
+    frames.push(tick(20_000));
+    let ran = lab.run(&frames);
+    assert_eq!(
+        ran.told(),
+        [
+            "raised new_external_ip 203.0.113.7",
+            "updated new_external_ip 203.0.113.7",
+            "raised new_external_domain a.example",
+            &format!("raised new_external_ip {}", Address::v4(last)),
+        ]
+    );
+    assert_eq!(ran.alerts[1].flow.end, Some(FlowEnd::Evicted));
 }

@@ -107,6 +107,7 @@ impl Lab {
         let setup = WorkerSetup {
             network,
             dns_ports: self.policy.network.dns_ports.clone().into(),
+            settle: self.policy.names.settle,
             limits: self.limits,
             records: Records::Wanted,
             shared_names: Default::default(),
