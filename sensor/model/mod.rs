@@ -45,3 +45,6 @@ pub use sink::*;
 pub use sink_url::*;
 pub use time::*;
 pub use workload::*;
+
+#[cfg(test)]
+pub(crate) mod sample;

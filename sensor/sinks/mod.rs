@@ -15,9 +15,6 @@ mod tcp;
 mod udp;
 mod unix;
 
-#[cfg(test)]
-mod sample;
-
 use std::io;
 use std::time::Duration;
 

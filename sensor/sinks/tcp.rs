@@ -123,7 +123,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::sinks::sample;
+    use crate::model::sample;
 
     fn pair() -> (TcpListener, Tcp, Syslog) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -81,7 +81,7 @@ fn connect(host: &str, port: u16) -> io::Result<UdpSocket> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::sample;
+    use crate::model::sample;
 
     #[test]
     fn each_alert_is_one_datagram() {
@@ -106,7 +106,7 @@ mod tests {
     fn a_name_without_an_address_is_an_error() {
         let mut sink = Udp::new("udp".to_owned(), "", 1, Syslog::new("h", 1));
         assert!(
-            sink.deliver(&sample::alert())
+            sink.deliver(&sample::domain_alert())
                 .unwrap_err()
                 .to_string()
                 .starts_with("udp: ")

@@ -68,7 +68,7 @@ impl Sink for Unix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::sample;
+    use crate::model::sample;
 
     #[test]
     fn a_receiver_that_comes_back_gets_the_alert_that_failed() {

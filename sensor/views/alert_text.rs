@@ -258,9 +258,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::alerting::sample::{BurstOf, address_alert, burst_alert, domain_alert, other_name};
     use crate::alerting::summary;
     use crate::model::Unexplained;
+    use crate::model::sample::{BurstOf, address_alert, burst_alert, domain_alert, other_name};
 
     #[test]
     fn a_domain_alert() {
