@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::address::{Address, Endpoint, Transport};
-use super::alert::{Alert, AlertId, AlertRecord};
+use super::alert::{Alert, AlertId};
+use super::alert_record::AlertRecord;
 use super::budget::BudgetCounts;
 use super::evidence::{Provenance, SavedNames};
 use super::flow::{FlowEnd, FlowStart, Outcome};

@@ -4,6 +4,7 @@
 
 mod address;
 mod alert;
+mod alert_record;
 mod budget;
 mod chunked;
 mod counters;
@@ -26,6 +27,7 @@ mod workload;
 
 pub use address::*;
 pub use alert::*;
+pub use alert_record::*;
 pub use budget::*;
 pub use chunked::*;
 pub use counters::*;

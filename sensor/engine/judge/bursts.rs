@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use crate::alerting::{Budget, COUNTS_LAST, EndedBurst, FULL, burst_id, links, summary};
 use crate::model::{
-    Address, Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertKind, AlertRecord, AlertState,
-    AlertWorkload, BudgetCounts, BurstScope, Counter, FlowStart, LedgerError, Lowered, Observation, Outcome, Reach,
-    SECOND, Severity, Timestamp, WorkloadKey,
+    Address, Alert, AlertDestination, AlertKind, AlertRecord, AlertState, AlertWorkload, BudgetCounts, BurstScope,
+    Counter, LedgerError, Lowered, SECOND, Severity, Timestamp, WorkloadKey,
 };
 
 use super::super::report::Ending;
@@ -157,54 +156,23 @@ impl Judge {
             port: None,
             transport: None,
         };
-        let mut alert = Alert {
-            id: burst_id(&scope, burst.minute),
-            revision: 1,
-            kind: AlertKind::Burst,
-            title: AlertKind::Burst.title().to_owned(),
-            event: AlertEvent::Raised,
-            ts,
-            at: self.out.batch.at,
-            severity: Severity::High,
-            confidence: FULL,
-            novelty: Reach::Workload,
-            prevalence: 0,
-            workload: AlertWorkload {
-                name,
-                address,
-                group: record.and_then(|record| record.group.clone()),
-                owner: None,
-                segment,
-                since: record.map(|record| record.since),
-            },
-            links: links(&destination),
-            destination,
-            evidence: None,
-            unexplained: None,
-            other_names: Vec::new(),
-            claimed_name: None,
-            flow: AlertFlow {
-                start: FlowStart::Syn,
-                outcome: Outcome::Established,
-                octets_out: 0,
-                octets_in: 0,
-                duration: 0.0,
-                end: None,
-                community_id: None,
-            },
-            baseline: AlertBaseline {
-                window_days: u32::try_from(self.policy.baseline.window.whole_days()).unwrap_or(u32::MAX),
-                first_contact: None,
-                last_contact: None,
-                workload_since: record.map(|record| record.since),
-                destinations: 0,
-            },
-            observation: Observation::default(),
-            attack: vec!["T1568".to_owned()],
-            replaces: None,
-            count: Some(burst.count),
-            summary: String::new(),
+        let workload = AlertWorkload {
+            name,
+            address,
+            group: record.and_then(|record| record.group.clone()),
+            owner: None,
+            segment,
+            since: record.map(|record| record.since),
         };
+        let id = burst_id(&scope, burst.minute);
+        let mut alert = Alert::without_flow(id, AlertKind::Burst, ts, workload, destination);
+        alert.at = self.out.batch.at;
+        alert.severity = Severity::High;
+        alert.confidence = FULL;
+        alert.links = links(&alert.destination);
+        alert.baseline.window_days = u32::try_from(self.policy.baseline.window.whole_days()).unwrap_or(u32::MAX);
+        alert.attack = vec!["T1568".to_owned()];
+        alert.count = Some(burst.count);
         alert.summary = summary(&alert);
         alert
     }
