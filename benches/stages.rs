@@ -82,6 +82,7 @@ impl Engine {
         let setup = WorkerSetup {
             network,
             dns_ports: Arc::new([53]),
+            settle: Span::seconds(5),
             limits,
             records: Records::NotWanted,
             shared_names: Default::default(),
@@ -150,7 +151,7 @@ fn stages(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(tcp.len() as u64));
     group.bench_function("take a packet into the flow table", |bench| {
         bench.iter_batched_ref(
-            || FlowTable::new(1 << 16, 1 << 10),
+            || FlowTable::new(1 << 16, 1 << 10, Span::seconds(5)),
             |table| {
                 for packet in &tcp {
                     black_box(table.take(packet, false, || Class::Candidate));

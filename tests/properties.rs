@@ -83,6 +83,7 @@ impl Engine {
         let setup = WorkerSetup {
             network: Arc::clone(&network),
             dns_ports: policy.network.dns_ports.clone().into(),
+            settle: policy.names.settle,
             limits,
             records: Records::Wanted,
             shared_names: Default::default(),

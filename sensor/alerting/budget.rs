@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Span, Timestamp, WorkloadId};
+use crate::model::{BudgetCounts, BurstCount, BurstScope, DestinationCount, MinuteCount, Span, Timestamp, WorkloadId};
 
 /// How many novelties of one workload are raised within one minute of packet time: one a second is more than a person
 /// reads, and a workload that is merely new has fewer destinations.
@@ -20,18 +20,11 @@ pub const DESTINATION_WINDOW: Span = Span::minutes(10);
 /// How many minutes around the latest contact are kept: contacts are judged at most some seconds out of order, and
 /// ended bursts are told once.
 const MINUTES_KEPT: i64 = 20;
+/// Counts that are further back than this in packet time change nothing any more.
+pub const COUNTS_LAST: Span = Span::minutes(MINUTES_KEPT);
 /// How many scopes of each kind are kept; when full, the one furthest in time from the latest contact is forgotten,
 /// which can only let an alert through. At most 8 MiB together.
 const SCOPES: usize = 16_384;
-
-/// Who or what is over budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BurstScope {
-    /// A workload with too many new destinations.
-    Workload(WorkloadId),
-    /// A destination that is new to too many workloads, by the hash that the caller gave.
-    Destination(u64),
-}
 
 /// Whether a novelty is raised by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +62,15 @@ pub struct Budget {
     /// The keys of `destinations` by their latest novelty.
     by_time: BTreeSet<(Timestamp, u64)>,
     bursts: BTreeMap<(i64, BurstScope), Burst>,
+    changed: Changed,
+}
+
+/// What was counted since the ledger was last told; some of it several times.
+#[derive(Debug, Default)]
+struct Changed {
+    minutes: Vec<(i64, WorkloadId)>,
+    destinations: Vec<u64>,
+    bursts: Vec<(i64, BurstScope)>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +85,8 @@ struct Destination {
 struct Burst {
     count: u32,
     told: u32,
+    /// Whether only an earlier run counted it: if that run's input is seen again, its time is still to come.
+    is_restored: bool,
 }
 
 impl Budget {
@@ -100,6 +104,8 @@ impl Budget {
         let minute = at.minute();
         let in_minute = self.minutes.entry((minute, workload)).or_default();
         *in_minute = in_minute.saturating_add(1);
+        note(&mut self.changed.minutes, (minute, workload));
+        note(&mut self.changed.destinations, destination_hash);
         let workload_is_over = *in_minute > ALERTS_A_MINUTE;
         let destination_is_over = self.count_destination(workload, destination_hash, at);
         let (scope, minute) = match destination_is_over {
@@ -109,6 +115,8 @@ impl Budget {
         };
         let burst = self.bursts.entry((minute, scope)).or_default();
         burst.count = burst.count.saturating_add(1);
+        burst.is_restored = false;
+        note(&mut self.changed.bursts, (minute, scope));
         Admit::Burst {
             scope,
             minute,
@@ -122,7 +130,95 @@ impl Budget {
         self.bursts.get(&(minute, scope)).map_or(0, |burst| burst.count)
     }
 
+    /// Says whether anything was counted since the ledger was last told.
+    #[must_use]
+    pub const fn has_changed(&self) -> bool {
+        !self.changed.minutes.is_empty() || !self.changed.destinations.is_empty() || !self.changed.bursts.is_empty()
+    }
+
+    /// Returns what was counted since the last call, for the ledger; bursts are without the name of their destination.
+    pub fn take_changed(&mut self) -> BudgetCounts {
+        let Changed {
+            mut minutes,
+            mut destinations,
+            mut bursts,
+        } = std::mem::take(&mut self.changed);
+        minutes.sort_unstable();
+        minutes.dedup();
+        destinations.sort_unstable();
+        destinations.dedup();
+        bursts.sort_unstable();
+        bursts.dedup();
+        let minutes = minutes.into_iter().filter_map(|(minute, workload)| {
+            let count = *self.minutes.get(&(minute, workload))?;
+            Some(MinuteCount {
+                minute,
+                workload,
+                count,
+            })
+        });
+        let destinations = destinations.into_iter().filter_map(|hash| {
+            let seen = self.destinations.get(&hash)?;
+            Some(DestinationCount {
+                hash,
+                latest: seen.latest,
+                workloads: seen.workloads.clone(),
+                burst_since: seen.burst_since,
+            })
+        });
+        let bursts = bursts.into_iter().filter_map(|(minute, scope)| {
+            let count = self.bursts.get(&(minute, scope))?.count;
+            Some(BurstCount {
+                minute,
+                scope,
+                count,
+                name: None,
+            })
+        });
+        BudgetCounts {
+            minutes: minutes.collect(),
+            destinations: destinations.collect(),
+            bursts: bursts.collect(),
+        }
+    }
+
+    /// Lets [`take_changed`](Self::take_changed) return everything, so that what it returned before is of no more use.
+    pub fn change_all(&mut self) {
+        self.changed = Changed {
+            minutes: self.minutes.keys().copied().collect(),
+            destinations: self.destinations.keys().copied().collect(),
+            bursts: self.bursts.keys().copied().collect(),
+        };
+    }
+
+    /// Takes over what an earlier run counted.
+    pub fn restore(&mut self, counts: BudgetCounts) {
+        for count in counts.minutes {
+            self.minutes.insert((count.minute, count.workload), count.count);
+        }
+        for count in counts.destinations {
+            let seen = self.destinations.entry(count.hash).or_default();
+            self.by_time.remove(&(seen.latest, count.hash));
+            self.by_time.insert((count.latest, count.hash));
+            *seen = Destination {
+                latest: count.latest,
+                workloads: count.workloads,
+                burst_since: count.burst_since,
+            };
+        }
+        for count in counts.bursts {
+            let burst = Burst {
+                count: count.count,
+                told: 0,
+                is_restored: true,
+            };
+            self.bursts.insert((count.minute, count.scope), burst);
+        }
+    }
+
     /// Returns the bursts that are over at `now` and grew since they were last returned, in order of minute and scope.
+    ///
+    /// A burst far ahead of `now` is over because time went back, unless an earlier run counted it.
     pub fn ended(&mut self, now: Timestamp) -> Vec<EndedBurst> {
         let now = now.minute();
         let mut ended = Vec::new();
@@ -132,7 +228,8 @@ impl Budget {
                 BurstScope::Destination(_) => DESTINATION_WINDOW.0 / Span::minutes(1).0,
             };
             let is_near = minute.abs_diff(now) <= MINUTES_KEPT.unsigned_abs();
-            let is_over = minute + length <= now || !is_near;
+            let is_to_come = burst.is_restored && minute > now;
+            let is_over = minute + length <= now || !is_near && !is_to_come;
             if is_over && burst.count > burst.told {
                 burst.told = burst.count;
                 ended.push(EndedBurst {
@@ -141,9 +238,17 @@ impl Budget {
                     count: burst.count,
                 });
             }
-            is_near
+            is_near || is_to_come
         });
         ended
+    }
+
+    /// Returns the destinations whose bursts are remembered, some of them several times.
+    pub fn destinations(&self) -> impl Iterator<Item = u64> {
+        self.bursts.keys().filter_map(|(_, scope)| match scope {
+            BurstScope::Destination(hash) => Some(*hash),
+            BurstScope::Workload(_) => None,
+        })
     }
 
     /// Counts a workload for a destination; returns the minute of the burst's start if it is over budget.
@@ -210,6 +315,13 @@ impl Budget {
     }
 }
 
+/// Notes what was counted, unless it is what was counted last.
+fn note<T: PartialEq>(changed: &mut Vec<T>, key: T) {
+    if changed.last() != Some(&key) {
+        changed.push(key);
+    }
+}
+
 fn is_within(one: Timestamp, other: Timestamp, span: Span) -> bool {
     one.0.abs_diff(other.0) <= span.0.unsigned_abs()
 }
@@ -220,156 +332,4 @@ fn ends<T>(mut keys: impl DoubleEndedIterator<Item = T> + Clone) -> Option<(T, T
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::SECOND;
-
-    /// The start of a minute.
-    const START: Timestamp = Timestamp(28_333_333 * 60 * SECOND);
-    const WEB: WorkloadId = WorkloadId(1);
-
-    fn seconds(n: i64) -> Timestamp {
-        START.plus(Span::seconds(n))
-    }
-
-    #[test]
-    fn rule_a5_a_workload_raises_sixty_alerts_a_minute() {
-        let mut budget = Budget::new();
-        for n in 0..60 {
-            assert_eq!(budget.admit(WEB, n, START), Admit::Raise);
-        }
-        let (scope, minute) = (BurstScope::Workload(WEB), START.minute());
-        assert_eq!(
-            budget.admit(WEB, 60, seconds(59)),
-            Admit::Burst {
-                scope,
-                minute,
-                first: true
-            }
-        );
-        assert_eq!(
-            budget.admit(WEB, 61, seconds(59)),
-            Admit::Burst {
-                scope,
-                minute,
-                first: false
-            }
-        );
-        assert_eq!(budget.admit(WorkloadId(2), 61, seconds(59)), Admit::Raise);
-        assert_eq!(budget.admit(WEB, 62, seconds(60)), Admit::Raise);
-        assert_eq!(budget.count(scope, minute), 2);
-        assert_eq!(budget.ended(seconds(59)), []);
-        assert_eq!(
-            budget.ended(seconds(60)),
-            [EndedBurst {
-                minute,
-                scope,
-                count: 2
-            }]
-        );
-        assert_eq!(budget.ended(seconds(60)), []);
-        // A contact that is judged late still belongs to its minute, and its burst is told again.
-        assert_eq!(
-            budget.admit(WEB, 63, seconds(58)),
-            Admit::Burst {
-                scope,
-                minute,
-                first: false
-            }
-        );
-        assert_eq!(
-            budget.ended(seconds(61)),
-            [EndedBurst {
-                minute,
-                scope,
-                count: 3
-            }]
-        );
-    }
-
-    #[test]
-    fn rule_a5_a_destination_is_raised_for_twenty_workloads_within_ten_minutes() {
-        let mut budget = Budget::new();
-        for n in 0..20 {
-            assert_eq!(budget.admit(WorkloadId(n), 7, seconds(i64::from(n))), Admit::Raise);
-        }
-        assert_eq!(
-            budget.admit(WorkloadId(3), 7, seconds(60)),
-            Admit::Raise,
-            "the same workload counts once"
-        );
-        let (scope, minute) = (BurstScope::Destination(7), START.minute() + 1);
-        assert_eq!(
-            budget.admit(WorkloadId(20), 7, seconds(90)),
-            Admit::Burst {
-                scope,
-                minute,
-                first: true
-            }
-        );
-        assert_eq!(
-            budget.admit(WorkloadId(21), 7, seconds(300)),
-            Admit::Burst {
-                scope,
-                minute,
-                first: false
-            }
-        );
-        assert_eq!(budget.admit(WorkloadId(21), 8, seconds(300)), Admit::Raise);
-        assert_eq!(budget.ended(seconds(600)), []);
-        assert_eq!(
-            budget.ended(seconds(660)),
-            [EndedBurst {
-                minute,
-                scope,
-                count: 2
-            }]
-        );
-        assert_eq!(
-            budget.admit(WorkloadId(30), 7, seconds(1300)),
-            Admit::Raise,
-            "the window is empty again"
-        );
-    }
-
-    #[test]
-    fn a_lasting_burst_of_a_destination_is_told_every_ten_minutes() {
-        let mut budget = Budget::new();
-        let mut first = Vec::new();
-        for n in 0..240_u32 {
-            let at = seconds(i64::from(n) * 10);
-            if let Admit::Burst {
-                minute, first: true, ..
-            } = budget.admit(WorkloadId(n), 7, at)
-            {
-                first.push(minute - START.minute());
-            }
-        }
-        assert_eq!(first, [3, 13, 23, 33]);
-    }
-
-    #[test]
-    fn a_step_back_of_time_starts_a_new_count() {
-        let mut budget = Budget::new();
-        let earlier = START.minus(Span::days(3));
-        for at in [START, earlier, START] {
-            for n in 0..60 {
-                assert_eq!(budget.admit(WEB, n, at), Admit::Raise);
-            }
-            assert!(matches!(budget.admit(WEB, 60, at), Admit::Burst { .. }));
-        }
-    }
-
-    #[test]
-    fn memory_is_bounded_and_the_present_is_kept() {
-        let mut budget = Budget::new();
-        for n in 0..40_000_u32 {
-            budget.admit(WorkloadId(n), u64::from(n), START);
-        }
-        assert!(budget.minutes.len() <= SCOPES && budget.by_time.len() <= SCOPES);
-        assert_eq!(budget.destinations.len(), budget.by_time.len());
-        let late = START.plus(Span::hours(2));
-        budget.admit(WEB, 1, late);
-        assert_eq!((budget.minutes.len(), budget.by_time.len()), (1, 1));
-    }
-}
+mod tests;

@@ -17,6 +17,3 @@ pub use links::*;
 pub use severity::*;
 pub use summary::*;
 pub use words::*;
-
-#[cfg(test)]
-pub(crate) mod sample;

@@ -144,6 +144,12 @@ impl Baseline {
         }
     }
 
+    /// Returns how many pairs are in memory.
+    #[must_use]
+    pub const fn loaded(&self) -> usize {
+        self.loaded_pairs
+    }
+
     /// The table of pairs looks at 32 bits; the seed keeps those who choose names from choosing them.
     fn hash(&self, key: &PairKey) -> u32 {
         (self.hasher.hash_one(key) >> 32) as u32

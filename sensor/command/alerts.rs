@@ -3,11 +3,10 @@
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use crate::alerting::alert_id;
+use crate::alerting::{alert_id, links};
 use crate::model::{
-    Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertKind, AlertRecord, AlertState, AlertWorkload,
-    Fate, FlowStart, Ledger, Novelty, Observation, Outcome, Pair, PairKey, Reach, Severity, WorkloadKey,
-    WorkloadRecord,
+    Alert, AlertDestination, AlertKind, AlertRecord, AlertState, AlertWorkload, Fate, Ledger, Novelty, Outcome, Pair,
+    PairKey, WorkloadKey, WorkloadRecord,
 };
 use crate::settings::Settings;
 use crate::store::Store;
@@ -116,56 +115,24 @@ fn of_pair(novelty: Novelty, workload: &WorkloadRecord, key: &PairKey, pair: &Pa
         port: pair.ports().next(),
         transport: None,
     };
-    Alert {
-        id: alert_id(kind, &workload.key, &key.text(), novelty.at),
-        revision: 1,
-        kind,
-        title: kind.title().to_owned(),
-        event: AlertEvent::Raised,
-        ts: pair.first(),
-        at: pair.first(),
-        severity: Severity::Info,
-        confidence: 0,
-        novelty: Reach::Workload,
-        prevalence: 0,
-        workload: AlertWorkload {
-            name,
-            address,
-            group: workload.group.clone(),
-            owner: None,
-            segment: workload.segment.clone(),
-            since: Some(workload.since),
-        },
-        links: crate::alerting::links(&destination),
-        destination,
-        evidence: None,
-        unexplained: None,
-        other_names: Vec::new(),
-        claimed_name: None,
-        flow: AlertFlow {
-            start: FlowStart::Syn,
-            outcome: if is_attempt {
-                Outcome::Attempted
-            } else {
-                Outcome::Established
-            },
-            octets_out: pair.octets_out,
-            octets_in: pair.octets_in,
-            duration: 0.0,
-            end: None,
-            community_id: None,
-        },
-        baseline: AlertBaseline {
-            window_days: 0,
-            first_contact: Some(pair.first()),
-            last_contact: Some(pair.last()),
-            workload_since: Some(workload.since),
-            destinations: 0,
-        },
-        observation: Observation::default(),
-        attack: Vec::new(),
-        replaces: None,
-        count: None,
-        summary: format!("a novelty that raised no alert; {} contacts since", pair.count),
+    let originator = AlertWorkload {
+        name,
+        address,
+        group: workload.group.clone(),
+        owner: None,
+        segment: workload.segment.clone(),
+        since: Some(workload.since),
+    };
+    let id = alert_id(kind, &workload.key, &key.text(), novelty.at);
+    let mut alert = Alert::without_flow(id, kind, pair.first(), originator, destination);
+    if is_attempt {
+        alert.flow.outcome = Outcome::Attempted;
     }
+    alert.flow.octets_out = pair.octets_out;
+    alert.flow.octets_in = pair.octets_in;
+    alert.baseline.first_contact = Some(pair.first());
+    alert.baseline.last_contact = Some(pair.last());
+    alert.links = links(&alert.destination);
+    alert.summary = format!("a novelty that raised no alert; {} contacts since", pair.count);
+    alert
 }

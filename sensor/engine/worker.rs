@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
-use crate::model::{Address, Counter, Counters, MacAddress, NameRecord, Packet, Segment, Timestamp};
+use crate::model::{Address, Counter, Counters, MacAddress, NameRecord, Packet, Segment, Span, Timestamp};
 use crate::names::{Interner, Names, SharedNames};
 
 use super::limits::Limits;
@@ -35,6 +35,8 @@ pub struct WorkerSetup {
     pub network: Arc<Network>,
     /// Ports that carry DNS.
     pub dns_ports: Arc<[u16]>,
+    /// How long a contact waits for its name at most.
+    pub settle: Span,
     /// Limits of the tables.
     pub limits: Limits,
     /// Whether records are written.
@@ -126,7 +128,7 @@ impl Worker {
         let ends = |updates: &[FlowUpdate]| updates.iter().filter(|update| update.end.is_some()).count();
         let ended = ends(&flows.candidates) + ends(&flows.others_ended);
         counters.add(Counter::FlowsEnded, ended as u64);
-        counters.add(Counter::FlowsEvicted, flows.evicted);
+        counters.add(Counter::FlowsEvicted, flows.evicted_candidates + flows.evicted_others);
         if matches!(mark.ending, Ending::Stretch(_)) {
             told.clear();
             hosts.clear();

@@ -5,6 +5,7 @@
 
 mod closed;
 mod key;
+mod slab;
 mod state;
 mod table;
 

@@ -195,7 +195,7 @@ pub(super) struct Flow {
     opening: Opening,
     source: SourceId,
     pub arrival: Arrival,
-    first: Timestamp,
+    pub first: Timestamp,
     pub last: Timestamp,
     streams: Sides<Stream>,
     shown: Sides<Shown>,

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use crate::model::{FlowEnd, Packet, Places, SECOND, Timestamp, Transport};
+use crate::model::{FlowEnd, Packet, Places, SECOND, Span, Timestamp, Transport};
 
 use super::closed::Closed;
 use super::key::{FlowKey, Side};
+use super::slab::{MOST, NEVER, Slab};
 use super::state::{Change, Flow, FlowUpdate, Shown};
+
+/// In the handle of a flow: it stands among the others.
+const OTHER_BIT: u32 = MOST;
 
 /// Which of the two tables a flow stands in; each has its own limit, so that neither can crowd out the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,92 +36,6 @@ pub enum Taken {
     Continued,
 }
 
-/// How many flows of one class a partition keeps, and where evicting goes on.
-#[derive(Debug)]
-struct Slab {
-    flows: Vec<Option<Flow>>,
-    free: Vec<u32>,
-    limit: usize,
-    hand: usize,
-    changed: Vec<u32>,
-    /// The second at which a timer of each slot goes off next; an earlier one serves whatever flow stands there then.
-    timers: Vec<i64>,
-}
-
-/// No timer is set.
-const NEVER: i64 = i64::MAX;
-
-/// How many flows eviction looks at to find the one to drop.
-const SAMPLE: usize = 16;
-const OTHER_BIT: u32 = 1 << 31;
-
-impl Slab {
-    fn new(limit: usize) -> Self {
-        Self {
-            flows: Vec::new(),
-            free: Vec::new(),
-            limit: limit.clamp(1, OTHER_BIT as usize - 1),
-            hand: 0,
-            changed: Vec::new(),
-            timers: Vec::new(),
-        }
-    }
-
-    fn get(&self, slot: u32) -> Option<&Flow> {
-        self.flows.get(slot as usize)?.as_ref()
-    }
-
-    fn get_mut(&mut self, slot: u32) -> Option<&mut Flow> {
-        self.flows.get_mut(slot as usize)?.as_mut()
-    }
-
-    fn is_full(&self) -> bool {
-        self.free.is_empty() && self.flows.len() >= self.limit
-    }
-
-    fn insert(&mut self, flow: Flow) -> u32 {
-        if let Some(slot) = self.free.pop() {
-            if let Some(place) = self.flows.get_mut(slot as usize) {
-                *place = Some(flow);
-            }
-            return slot;
-        }
-        self.flows.push(Some(flow));
-        (self.flows.len() - 1) as u32
-    }
-
-    fn remove(&mut self, slot: u32) -> Option<Flow> {
-        let flow = self.flows.get_mut(slot as usize)?.take();
-        if flow.is_some() {
-            self.free.push(slot);
-        }
-        flow
-    }
-
-    /// Returns the flow to evict: of the next few, one that has ended, else the longest silent (rule F6).
-    fn victim(&mut self) -> Option<u32> {
-        let mut best: Option<(bool, Timestamp, u32)> = None;
-        for _ in 0..SAMPLE.min(self.flows.len()) {
-            self.hand = (self.hand + 1) % self.flows.len();
-            let slot = self.hand as u32;
-            if let Some(flow) = self.get(slot) {
-                let rank = (flow.end.is_none(), flow.last, slot);
-                best = Some(best.map_or(rank, |best| best.min(rank)));
-            }
-        }
-        best.map(|(_, _, slot)| slot)
-    }
-
-    fn list(&mut self, slot: u32) {
-        if let Some(flow) = self.get_mut(slot)
-            && !flow.is_listed
-        {
-            flow.is_listed = true;
-            self.changed.push(slot);
-        }
-    }
-}
-
 /// What a table hands out at the end of an epoch.
 #[derive(Debug, Default)]
 pub struct FlowReport {
@@ -125,8 +43,10 @@ pub struct FlowReport {
     pub candidates: Vec<FlowUpdate>,
     /// Other flows that ended.
     pub others_ended: Vec<FlowUpdate>,
-    /// How many flows were evicted.
-    pub evicted: u64,
+    /// How many flows that may be contacts were evicted.
+    pub evicted_candidates: u64,
+    /// How many other flows were evicted.
+    pub evicted_others: u64,
 }
 
 /// The flow table of one partition.
@@ -143,14 +63,15 @@ pub struct FlowTable {
 }
 
 impl FlowTable {
-    /// Returns an empty table that keeps this many flows of each class.
+    /// Returns an empty table that keeps this many flows of each class. A contact is judged within `settle` of its first
+    /// packet, after which its flow is the first to go.
     #[must_use]
-    pub fn new(candidates: usize, others: usize) -> Self {
+    pub fn new(candidates: usize, others: usize, settle: Span) -> Self {
         Self {
             index: Places::new(),
             hasher: foldhash::fast::RandomState::default(),
-            candidates: Slab::new(candidates),
-            others: Slab::new(others),
+            candidates: Slab::new(candidates, Some(settle)),
+            others: Slab::new(others, None),
             closed: Closed::new(candidates),
             timers: BTreeMap::new(),
             report: FlowReport::default(),
@@ -224,11 +145,14 @@ impl FlowTable {
             Class::Other => (&mut self.others, OTHER_BIT),
         };
         if slab.is_full()
-            && let Some(victim) = slab.victim()
+            && let Some(victim) = slab.victim(packet.time)
             && let Some(flow) = slab.get(victim)
         {
             let hash = self.hasher.hash_one(flow.key);
-            self.report.evicted += 1;
+            *match class {
+                Class::Candidate => &mut self.report.evicted_candidates,
+                Class::Other => &mut self.report.evicted_others,
+            } += 1;
             self.end(hash, victim | bit, FlowEnd::Evicted);
         }
         let mut flow = Flow::open(key, side, packet);
@@ -349,7 +273,8 @@ impl FlowTable {
     fn hand_over(&mut self, report: &mut FlowReport) {
         report.candidates.append(&mut self.report.candidates);
         report.others_ended.append(&mut self.report.others_ended);
-        report.evicted += std::mem::take(&mut self.report.evicted);
+        report.evicted_candidates += std::mem::take(&mut self.report.evicted_candidates);
+        report.evicted_others += std::mem::take(&mut self.report.evicted_others);
     }
 
     fn drain(&mut self, why: Option<FlowEnd>, report: &mut FlowReport) {

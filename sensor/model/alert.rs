@@ -98,26 +98,6 @@ pub enum AlertEvent {
     Withdrawn,
 }
 
-/// How an alert stands in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AlertState {
-    /// It went out.
-    Raised,
-    /// It was learnt instead (rule B4).
-    Learned,
-    /// A rule of the operator suppressed it.
-    Suppressed,
-    /// It was over budget (rule A5).
-    Burst,
-    /// A late answer explained it.
-    Withdrawn,
-    /// An operator expected it.
-    Acknowledged,
-    /// An operator closed it.
-    Closed,
-}
-
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -255,6 +235,61 @@ pub struct Alert {
     pub summary: String,
 }
 
+impl Alert {
+    /// Returns a new alert about this workload and destination, with no flow behind it: whatever else it says is for the
+    /// caller to set.
+    #[must_use]
+    pub fn without_flow(
+        id: AlertId,
+        kind: AlertKind,
+        ts: Timestamp,
+        workload: AlertWorkload,
+        destination: AlertDestination,
+    ) -> Self {
+        Self {
+            id,
+            revision: 1,
+            kind,
+            title: kind.title().to_owned(),
+            event: AlertEvent::Raised,
+            ts,
+            at: ts,
+            severity: Severity::Info,
+            confidence: 0,
+            novelty: Reach::Workload,
+            prevalence: 0,
+            baseline: AlertBaseline {
+                window_days: 0,
+                first_contact: None,
+                last_contact: None,
+                workload_since: workload.since,
+                destinations: 0,
+            },
+            workload,
+            destination,
+            evidence: None,
+            unexplained: None,
+            other_names: Vec::new(),
+            claimed_name: None,
+            flow: AlertFlow {
+                start: FlowStart::Syn,
+                outcome: Outcome::Established,
+                octets_out: 0,
+                octets_in: 0,
+                duration: 0.0,
+                end: None,
+                community_id: None,
+            },
+            observation: Observation::default(),
+            attack: Vec::new(),
+            links: std::collections::BTreeMap::new(),
+            replaces: None,
+            count: None,
+            summary: String::new(),
+        }
+    }
+}
+
 /// The originator of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertWorkload {
@@ -358,70 +393,15 @@ pub struct AlertBaseline {
 /// What the sensor could see around the contact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Observation {
-    /// The share of frames of this source that were lost in the last minute, 0 to 1.
+    /// The share of frames that were lost in the last minute, in the kernel and in the sensor's queues, 0 to 1.
     pub loss: f64,
     /// Frames that the kernel dropped in the last minute.
     pub kernel_drops: u64,
+    /// Frames that the sensor dropped in the last minute because a queue was full.
+    #[serde(default)]
+    pub queue_drops: u64,
     /// Whether the source shows no DNS queries at all.
     pub one_way: bool,
     /// Seconds that the source has been watched for.
     pub watched: f64,
-}
-
-/// An alert in the ledger: the latest line and how it stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AlertRecord {
-    /// How it stands.
-    pub state: AlertState,
-    /// The latest line.
-    pub alert: Alert,
-    /// What `explain` needs later.
-    pub considered: Vec<Considered>,
-    /// What made it less severe when it was raised, so that an update weighs the same facts.
-    #[serde(default)]
-    pub lowered: Lowered,
-}
-
-/// What makes an alert less severe and is decided once, when it is raised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Lowered {
-    /// Three other workloads of the group had the destination in the window.
-    pub known_to_group: bool,
-    /// Expired evidence names a domain that the workload knew.
-    pub expired_known_domain: bool,
-}
-
-/// One piece of evidence that was considered, and why it did or did not explain (rule A1; at most 16).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Considered {
-    /// The name that was asked.
-    pub name: Arc<str>,
-    /// Who asked.
-    pub client: Address,
-    /// Who answered.
-    pub server: Address,
-    /// When it was last answered.
-    pub ts: Timestamp,
-    /// Whose answer it was to this contact, if it is in a scope.
-    pub scope: Option<Scope>,
-    /// Why it did or did not explain.
-    pub reason: Reason,
-}
-
-/// Why a piece of evidence did or did not explain a contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// It was chosen.
-    Chosen,
-    /// Another one came before it.
-    NotFirst,
-    /// Its life was over.
-    Expired,
-    /// Nobody asked for it.
-    Unsolicited,
-    /// Its client is in no scope of the contact.
-    OutOfScope,
-    /// It came from the server that the contact is with.
-    FromResponder,
 }

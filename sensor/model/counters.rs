@@ -49,11 +49,13 @@ counters! {
     DnsUnmatched = "dns.unmatched",
     /// Responses taken although no query was seen, because their source shows none or lost frames (rule N2).
     DnsAdmitted = "dns.admitted",
+    /// Messages on a DNS port whose header or question could not be read; their frames are packets all the same.
+    DnsMalformed = "dns.malformed",
     /// Records that could not be read and cost only themselves (rule N1).
     DnsRecordsMalformed = "dns.records_malformed",
     /// Responses with the TC bit.
     DnsTruncated = "dns.truncated",
-    /// Payloads on a DNS port that hold no DNS message.
+    /// Payloads on a DNS port that do not look like a DNS message.
     DnsNotDns = "dns.not_dns",
     /// Responses from mDNS or LLMNR ports, which never count (rule N2).
     DnsOffPort = "dns.off_port",
@@ -195,7 +197,8 @@ impl Counters {
         for &counter in Counter::ALL {
             put(&mut root, counter.name(), self.get(counter));
         }
-        for (layer, n) in Layer::ALL.iter().zip(&self.malformed) {
+        let layers = Layer::ALL.iter().zip(&self.malformed);
+        for (layer, n) in layers.filter(|(layer, _)| layer.is_header()) {
             put(&mut root, &format!("malformed.{}", layer.name()), *n);
         }
         for (reason, n) in Ignored::ALL.iter().zip(&self.ignored) {
@@ -229,13 +232,14 @@ mod tests {
     fn counts_are_added_up_and_grouped() {
         let mut one = Counters::default();
         one.count(Counter::Frames);
-        one.count_malformed(Layer::Dns);
+        one.count_malformed(Layer::Vxlan);
         let mut two = one.clone();
         two.count_ignored(Ignored::TooDeep);
         one.merge(&two);
         let json = one.to_json();
         assert_eq!(json["frames"], 2);
-        assert_eq!(json["malformed"]["dns"], 2);
+        assert_eq!(json["malformed"]["vxlan"], 2);
+        assert_eq!(json["malformed"].get("dns"), None, "a DNS message is within a packet");
         assert_eq!(json["ignored"]["too_deep"], 1);
         assert_eq!(json["clock"]["breaks"], 0);
     }

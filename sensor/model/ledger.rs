@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::address::{Address, Endpoint, Transport};
-use super::alert::{Alert, AlertId, AlertRecord};
+use super::alert::{Alert, AlertId};
+use super::alert_record::AlertRecord;
+use super::budget::BudgetCounts;
 use super::evidence::{Provenance, SavedNames};
 use super::flow::{FlowEnd, FlowStart, Outcome};
 use super::pair::{Pair, PairKey, PairKeyView};
@@ -285,6 +287,10 @@ pub struct Batch {
     pub closed: Vec<AlertId>,
     /// The judge's state, if it changed.
     pub state: Option<JudgeState>,
+    /// What the alert budget counted (rule A5).
+    pub counted: BudgetCounts,
+    /// What earlier batches than this one said of the budget is of no more use; given where `counted` says something.
+    pub counted_from: Option<u64>,
 }
 
 impl Batch {
@@ -312,6 +318,8 @@ impl Batch {
             opened: Vec::new(),
             closed: Vec::new(),
             state: None,
+            counted: BudgetCounts::default(),
+            counted_from: None,
         }
     }
 
@@ -343,6 +351,8 @@ pub struct Opening {
     pub open: Vec<OpenAlert>,
     /// The judge's state.
     pub state: JudgeState,
+    /// What the alert budget counted, batch by batch, oldest first.
+    pub counted: Vec<BudgetCounts>,
 }
 
 /// What the judge reads of the ledger. It sees what is committed; the judge keeps what is not.

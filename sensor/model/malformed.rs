@@ -43,6 +43,13 @@ impl Layer {
         Self::Dns,
     ];
 
+    /// Says whether the layer is one of headers, without which a frame gives no packet. A DNS message is within a packet:
+    /// one that cannot be read is counted beside the sum of all frames.
+    #[must_use]
+    pub const fn is_header(self) -> bool {
+        !matches!(self, Self::Dns)
+    }
+
     /// Returns the name that counters use.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -4,6 +4,8 @@
 
 mod address;
 mod alert;
+mod alert_record;
+mod budget;
 mod chunked;
 mod counters;
 mod days;
@@ -25,6 +27,8 @@ mod workload;
 
 pub use address::*;
 pub use alert::*;
+pub use alert_record::*;
+pub use budget::*;
 pub use chunked::*;
 pub use counters::*;
 pub use days::*;
@@ -43,3 +47,6 @@ pub use sink::*;
 pub use sink_url::*;
 pub use time::*;
 pub use workload::*;
+
+#[cfg(test)]
+pub(crate) mod sample;

@@ -85,6 +85,7 @@ impl Pipeline {
         let setup = WorkerSetup {
             network,
             dns_ports: parts.policy.network.dns_ports.clone().into(),
+            settle: parts.policy.names.settle,
             limits,
             records,
             shared_names: Default::default(),

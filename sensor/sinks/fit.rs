@@ -249,7 +249,7 @@ fn cut(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::sample;
+    use crate::model::sample;
 
     fn keys(text: &str) -> Vec<String> {
         let value: Value = serde_json::from_str(text).unwrap();
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_alert_that_fits_is_written_whole() {
-        let alert = sample::alert();
+        let alert = sample::domain_alert();
         let text = fit(&alert, 400, 1950);
         assert!(text.starts_with(r#"{"id":"abababababababababababababababab","kind":"new_external_domain","event":"raised","severity":"medium","destination":{"domain":"example.edu","ip":"203.0.113.7","port":443,"transport":"tcp","tenant":null,"name":"paste.example.edu"},"workload":{"name":"web","address":"10.1.0.5","#), "{text}");
         assert_eq!(serde_json::from_str::<Alert>(&text).unwrap(), alert);
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_is_least_missed_goes_first_and_is_named() {
-        let mut alert = sample::alert();
+        let mut alert = sample::domain_alert();
         alert.links.insert("rdap".to_owned(), "x".repeat(2000));
         let text = fit(&alert, 400, 1950);
         assert!(text.ends_with(r#","left_out":["links"]}"#), "{text}");
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_before_an_essential_is_lost() {
-        let mut alert = sample::alert();
+        let mut alert = sample::domain_alert();
         alert.destination.domain = Some("d".repeat(300).into());
         alert.workload.name = "ü".repeat(300);
         let text = fit(&alert, 334, 1900);

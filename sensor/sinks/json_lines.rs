@@ -206,7 +206,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::sinks::{is_reader_gone, sample};
+    use crate::model::sample;
+    use crate::sinks::is_reader_gone;
 
     fn revisions(path: &Path) -> Vec<u32> {
         let text = fs::read_to_string(path).unwrap();

@@ -15,10 +15,8 @@ mod tcp;
 mod udp;
 mod unix;
 
-#[cfg(test)]
-mod sample;
-
 use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 pub use json_lines::{ALERTS, JsonLines};
@@ -62,6 +60,49 @@ pub fn open(url: &SinkUrl) -> Result<Box<dyn Sink>, SinkError> {
 #[must_use]
 pub fn is_reader_gone(error: &SinkError) -> bool {
     error.source.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// What a sink sends through, kept as long as it works: it is opened with the first alert and again after each error.
+#[derive(Debug)]
+struct Connection<T>(Option<T>);
+
+impl<T> Connection<T> {
+    /// Returns one that is to be opened.
+    const fn closed() -> Self {
+        Self(None)
+    }
+
+    /// Closes the connection, unless it is open as far as can be told.
+    fn close_unless(&mut self, is_open: impl FnOnce(&T) -> bool) {
+        self.0 = self.0.take().filter(is_open);
+    }
+
+    /// Sends through the connection, opening it first where it is closed; an error closes it.
+    fn send<R>(
+        &mut self,
+        open: impl FnOnce() -> io::Result<T>,
+        send: impl FnOnce(&mut T) -> io::Result<R>,
+    ) -> io::Result<()> {
+        let mut connection = match self.0.take() {
+            Some(connection) => connection,
+            None => open()?,
+        };
+        send(&mut connection)?;
+        self.0 = Some(connection);
+        Ok(())
+    }
+}
+
+/// Connects to the first address of a host that can be connected to; else the last one's error counts.
+fn to_any_address<T>(host: &str, port: u16, connect: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match connect(address) {
+            Ok(connected) => return Ok(connected),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn failed(sink: &str, source: io::Error) -> SinkError {

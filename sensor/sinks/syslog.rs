@@ -90,8 +90,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::model::sample;
     use crate::model::{Address, AlertKind, AlertWorkload, EvidenceKind};
-    use crate::sinks::sample;
 
     /// Takes a message apart as section 6 has it; panics at anything it does not allow.
     fn parts(message: &str) -> (u8, Vec<String>, Value) {
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_header_follows_rfc_5424() {
         let syslog = Syslog::new("sensor-1.example", 4711);
-        let mut alert = sample::alert();
+        let mut alert = sample::domain_alert();
         alert.at = Timestamp(1_700_000_005_123_456_789);
         let message = syslog.message(&alert);
         let start =
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_time_that_cannot_be_written_is_nil() {
-        let mut alert = sample::alert();
+        let mut alert = sample::domain_alert();
         alert.at = Timestamp(0);
         assert_eq!(
             parts(&Syslog::new("h", 1).message(&alert)).1[0],
@@ -162,7 +162,7 @@ mod tests {
         ) {
             let mut strings = strings.into_iter();
             let mut next = || strings.next().unwrap();
-            let mut alert = sample::alert();
+            let mut alert = sample::domain_alert();
             alert.kind = kind;
             alert.title = next();
             alert.workload = AlertWorkload {
@@ -184,7 +184,7 @@ mod tests {
             evidence.kind = EvidenceKind::DnsHint;
             evidence.name = next().into();
             evidence.chain = vec![next().into(), next().into()];
-            alert.other_names[0].name = next().into();
+            alert.other_names = vec![sample::other_name(&next())];
             alert.claimed_name = Some(next());
             alert.flow.community_id = Some(next());
             alert.attack = vec![next(), next()];

@@ -1,9 +1,9 @@
 //! Syslog over TCP, RFC 6587 with octet counting (section 3.4.1): `LENGTH SP MESSAGE`, nothing between messages.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 
-use super::{CONNECT_LIMIT, Syslog, WRITE_LIMIT, failed};
+use super::{CONNECT_LIMIT, Connection, Syslog, WRITE_LIMIT, failed, to_any_address};
 use crate::model::{Alert, Sink, SinkError};
 
 /// How much is kept to be sent again, in octets; when it is full, a flush is due before more is taken.
@@ -20,7 +20,7 @@ pub struct Tcp {
     host: String,
     port: u16,
     syslog: Syslog,
-    stream: Option<TcpStream>,
+    stream: Connection<TcpStream>,
     unconfirmed: Vec<u8>,
 }
 
@@ -33,21 +33,20 @@ impl Tcp {
             host: host.to_owned(),
             port,
             syslog,
-            stream: None,
+            stream: Connection::closed(),
             unconfirmed: Vec::new(),
         }
     }
 
-    /// Returns a connection that is open as far as can be told. A new one starts with what is unconfirmed.
-    fn connected(&mut self) -> io::Result<TcpStream> {
-        if let Some(stream) = self.stream.take()
-            && is_open(&stream)
-        {
-            return Ok(stream);
-        }
-        let mut stream = connect(&self.host, self.port)?;
-        stream.write_all(&self.unconfirmed)?;
-        Ok(stream)
+    /// Writes to a connection that is open as far as can be told. A new one starts with what is unconfirmed.
+    fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.stream.close_unless(is_open);
+        let open = || {
+            let mut stream = to_any_address(&self.host, self.port, connect)?;
+            stream.write_all(&self.unconfirmed)?;
+            Ok(stream)
+        };
+        self.stream.send(open, |stream| stream.write_all(octets))
     }
 
     fn send(&mut self, message: &str) -> io::Result<()> {
@@ -55,16 +54,14 @@ impl Tcp {
             self.confirm()?;
         }
         let frame = format!("{} {message}", message.len());
-        let mut stream = self.connected()?;
-        stream.write_all(frame.as_bytes())?;
-        self.stream = Some(stream);
+        self.write(frame.as_bytes())?;
         self.unconfirmed.extend_from_slice(frame.as_bytes());
         Ok(())
     }
 
     fn confirm(&mut self) -> io::Result<()> {
         if !self.unconfirmed.is_empty() {
-            self.stream = Some(self.connected()?);
+            self.write(&[])?;
             self.unconfirmed.clear();
         }
         Ok(())
@@ -86,20 +83,11 @@ impl Sink for Tcp {
     }
 }
 
-fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
-    for address in (host, port).to_socket_addrs()? {
-        let connected = TcpStream::connect_timeout(&address, CONNECT_LIMIT).and_then(|stream| {
-            stream.set_write_timeout(Some(WRITE_LIMIT))?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        });
-        match connected {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)?;
+    stream.set_write_timeout(Some(WRITE_LIMIT))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Says whether the receiver has neither closed nor reset the connection; anything that it sent is read and dropped.
@@ -123,7 +111,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::sinks::sample;
+    use crate::model::sample;
 
     fn pair() -> (TcpListener, Tcp, Syslog) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -154,7 +142,7 @@ mod tests {
 
     /// Waits until the receiver's end of the connection has arrived here.
     fn wait_for_end(sink: &Tcp) {
-        let ended = sink.stream.as_ref().unwrap().peek(&mut [0]);
+        let ended = sink.stream.0.as_ref().unwrap().peek(&mut [0]);
         assert!(matches!(ended, Ok(0) | Err(_)));
     }
 
@@ -210,7 +198,7 @@ mod tests {
         sink.deliver(&sample::revision(1)).unwrap();
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(&[b'x'; 1000]).unwrap();
-        sink.stream.as_ref().unwrap().peek(&mut [0]).unwrap();
+        sink.stream.0.as_ref().unwrap().peek(&mut [0]).unwrap();
         sink.deliver(&sample::revision(2)).unwrap();
         sink.flush().unwrap();
         for revision in [1, 2] {

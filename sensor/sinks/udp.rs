@@ -1,9 +1,9 @@
 //! Syslog over UDP, RFC 5426: one message a datagram.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::{Syslog, WRITE_LIMIT, failed};
+use super::{Connection, Syslog, WRITE_LIMIT, failed, to_any_address};
 use crate::model::{Alert, Sink, SinkError};
 
 /// A receiver of datagrams.
@@ -16,7 +16,7 @@ pub struct Udp {
     host: String,
     port: u16,
     syslog: Syslog,
-    socket: Option<UdpSocket>,
+    socket: Connection<UdpSocket>,
 }
 
 impl Udp {
@@ -28,18 +28,13 @@ impl Udp {
             host: host.to_owned(),
             port,
             syslog,
-            socket: None,
+            socket: Connection::closed(),
         }
     }
 
     fn send(&mut self, message: &str) -> io::Result<()> {
-        let socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => connect(&self.host, self.port)?,
-        };
-        socket.send(message.as_bytes())?;
-        self.socket = Some(socket);
-        Ok(())
+        let open = || to_any_address(&self.host, self.port, connect);
+        self.socket.send(open, |socket| socket.send(message.as_bytes()))
     }
 }
 
@@ -58,30 +53,21 @@ impl Sink for Udp {
     }
 }
 
-fn connect(host: &str, port: u16) -> io::Result<UdpSocket> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
-    for address in (host, port).to_socket_addrs()? {
-        let local: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let connected = UdpSocket::bind(local).and_then(|socket| {
-            socket.connect(address)?;
-            socket.set_write_timeout(Some(WRITE_LIMIT))?;
-            Ok(socket)
-        });
-        match connected {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
+    let local: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(local)?;
+    socket.connect(address)?;
+    socket.set_write_timeout(Some(WRITE_LIMIT))?;
+    Ok(socket)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::sample;
+    use crate::model::sample;
 
     #[test]
     fn each_alert_is_one_datagram() {
@@ -106,7 +92,7 @@ mod tests {
     fn a_name_without_an_address_is_an_error() {
         let mut sink = Udp::new("udp".to_owned(), "", 1, Syslog::new("h", 1));
         assert!(
-            sink.deliver(&sample::alert())
+            sink.deliver(&sample::domain_alert())
                 .unwrap_err()
                 .to_string()
                 .starts_with("udp: ")

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use super::{Syslog, WRITE_LIMIT, failed};
+use super::{Connection, Syslog, WRITE_LIMIT, failed};
 use crate::model::{Alert, Sink, SinkError};
 
 /// A receiver on this host.
@@ -19,7 +19,7 @@ pub struct Unix {
     name: String,
     path: PathBuf,
     syslog: Syslog,
-    socket: Option<UnixDatagram>,
+    socket: Connection<UnixDatagram>,
 }
 
 impl Unix {
@@ -30,23 +30,13 @@ impl Unix {
             name,
             path: path.to_owned(),
             syslog,
-            socket: None,
+            socket: Connection::closed(),
         }
     }
 
     fn send(&mut self, message: &str) -> io::Result<()> {
-        let socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => {
-                let socket = UnixDatagram::unbound()?;
-                socket.connect(&self.path)?;
-                socket.set_write_timeout(Some(WRITE_LIMIT))?;
-                socket
-            }
-        };
-        socket.send(message.as_bytes())?;
-        self.socket = Some(socket);
-        Ok(())
+        self.socket
+            .send(|| connect(&self.path), |socket| socket.send(message.as_bytes()))
     }
 }
 
@@ -65,10 +55,17 @@ impl Sink for Unix {
     }
 }
 
+fn connect(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    socket.set_write_timeout(Some(WRITE_LIMIT))?;
+    Ok(socket)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::sample;
+    use crate::model::sample;
 
     #[test]
     fn a_receiver_that_comes_back_gets_the_alert_that_failed() {

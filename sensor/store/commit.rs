@@ -26,7 +26,7 @@ const RENEWED: usize = 64;
 /// How far the present moves before names of no use are deleted once more; each time leaves a mark in the table.
 const NAMES_STEP: i64 = 3600 * SECOND;
 
-/// How many rows of contacts that wait may be of no use before they are deleted together.
+/// How many rows of contacts that wait, or of what the budget counted, may be of no use before they are deleted together.
 const PENDING_STEP: u64 = 64;
 
 /// Where the ledger stands, as the next commit must know it.
@@ -36,6 +36,7 @@ pub struct Writer {
     recent: RecentEpochs,
     names_trimmed: Timestamp,
     pending_trimmed: u64,
+    counted_trimmed: u64,
 }
 
 impl Writer {
@@ -58,6 +59,7 @@ impl Writer {
             recent,
             names_trimmed: Timestamp::MIN,
             pending_trimmed: 0,
+            counted_trimmed: 0,
         })
     }
 
@@ -124,6 +126,12 @@ impl Store {
             let (from, to) = (writer.pending_trimmed, waits_from);
             changes.delete_range(Table::Pending, &v1::sequence_key(from), &v1::sequence_key(to))?;
         }
+        let counted_from = batch.counted_from.unwrap_or(0).min(batch.sequence);
+        let trims_counted = counted_from.saturating_sub(writer.counted_trimmed) >= PENDING_STEP;
+        if trims_counted {
+            let (from, to) = (writer.counted_trimmed, counted_from);
+            changes.delete_range(Table::State, &v1::counted_key(from), &v1::counted_key(to))?;
+        }
         self.renew(&mut changes, batch)?;
         changes.index(&batch.holders)?;
         self.rows.write(changes.batch, batch.durability)?;
@@ -132,6 +140,9 @@ impl Store {
         writer.recent.put(place, batch.at);
         if trims_pending {
             writer.pending_trimmed = waits_from;
+        }
+        if trims_counted {
+            writer.counted_trimmed = counted_from;
         }
         writer.names_trimmed = if trims_names {
             present
@@ -280,6 +291,10 @@ impl Changes<'_> {
         if !batch.judged.is_empty() || !batch.pending.is_empty() || batch.waits_from.is_some() {
             let row = v1::encode_pending(batch.waits_from.unwrap_or(0), &batch.judged, &batch.pending);
             self.put(Table::Pending, &v1::sequence_key(batch.sequence), row)?;
+        }
+        if !batch.counted.is_empty() || batch.counted_from.is_some() {
+            let row = v1::encode_budget(batch.counted_from.unwrap_or(0), &batch.counted);
+            self.put(Table::State, &v1::counted_key(batch.sequence), row)?;
         }
         match &batch.state {
             Some(state) => self.put_json(Table::State, STATE, state),

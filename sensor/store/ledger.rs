@@ -7,8 +7,8 @@ use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
-    Address, AlertId, AlertRecord, JournalRow, Ledger, LedgerError, NameRecord, Opening, PairChange, PairView,
-    PendingContact, Provenance, SavedNames, Segment, StoredPage, Timestamp, WorkloadId,
+    Address, AlertId, AlertRecord, BudgetCounts, JournalRow, Ledger, LedgerError, NameRecord, Opening, PairChange,
+    PairView, PendingContact, Provenance, SavedNames, Segment, StoredPage, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -31,6 +31,7 @@ impl Ledger for Store {
             pending: self.pending()?,
             open: self.rows.read_all(Table::Open, .., |_, row| v1::decode_json(row))?,
             state: state.unwrap_or_default(),
+            counted: self.counted()?,
         })
     }
 
@@ -116,6 +117,18 @@ impl Store {
             waiting.extend(row.pending.into_iter().map(|contact| (contact.arrival, contact)));
         }
         Ok(waiting.into_values().collect())
+    }
+
+    /// Returns what the alert budget counted, oldest first.
+    fn counted(&self) -> Result<Vec<BudgetCounts>, LedgerError> {
+        let range = rocksdb::PrefixRange(v1::COUNTED);
+        let rows = self.rows.read_all(Table::State, range, |key, row| {
+            Some((v1::from_counted_key(key)?, v1::decode_budget(row)?))
+        })?;
+        let from = rows.iter().map(|(_, row)| row.from).max();
+        let counts = rows.into_iter().filter(|(batch, _)| Some(*batch) >= from);
+        let counts = counts.map(|(_, row)| row.counts);
+        Ok(counts.filter(|counts| !counts.is_empty()).collect())
     }
 
     /// Returns the journal rows that are not in pages, oldest first.

@@ -365,6 +365,44 @@ pub fn open_alert() -> impl Strategy<Value = OpenAlert> {
     })
 }
 
+pub fn budget_counts() -> impl Strategy<Value = BudgetCounts> {
+    let workload = || any::<u32>().prop_map(WorkloadId);
+    let minute = (any::<i64>(), workload(), any::<u32>()).prop_map(|(minute, workload, count)| MinuteCount {
+        minute,
+        workload,
+        count,
+    });
+    let workloads = prop::collection::vec((workload(), time()), 0..3);
+    let destination =
+        (any::<u64>(), time(), workloads, any::<Option<i64>>()).prop_map(|(hash, latest, workloads, burst_since)| {
+            DestinationCount {
+                hash,
+                latest,
+                workloads,
+                burst_since,
+            }
+        });
+    let scope = prop_oneof![
+        workload().prop_map(BurstScope::Workload),
+        any::<u64>().prop_map(BurstScope::Destination)
+    ];
+    let name = prop::option::of(text());
+    let burst = (any::<i64>(), scope, any::<u32>(), name).prop_map(|(minute, scope, count, name)| BurstCount {
+        minute,
+        scope,
+        count,
+        name,
+    });
+    let minutes = prop::collection::vec(minute, 0..3);
+    let destinations = prop::collection::vec(destination, 0..3);
+    let bursts = prop::collection::vec(burst, 0..3);
+    (minutes, destinations, bursts).prop_map(|(minutes, destinations, bursts)| BudgetCounts {
+        minutes,
+        destinations,
+        bursts,
+    })
+}
+
 pub fn state() -> impl Strategy<Value = JudgeState> {
     (text(), address(), time(), any::<bool>()).prop_map(|(segment, address, since, has_learnt)| JudgeState {
         segments: vec![SegmentState {
@@ -395,9 +433,10 @@ prop_compose! {
         pending in prop::collection::vec(pending(0..4), 0..3),
         judged in prop::collection::vec((0..4_u64).prop_map(Arrival), 0..2),
         opened in prop::collection::vec(open_alert(), 0..3),
-        (closed, state) in (
+        (closed, state, counted) in (
             prop::collection::vec((0..4_u8).prop_map(|id| AlertId([id; 16])), 0..2),
             prop::option::of(state()),
+            budget_counts(),
         ),
     ) -> Batch {
         Batch {
@@ -413,6 +452,7 @@ prop_compose! {
             opened,
             closed,
             state,
+            counted,
             ..Batch::empty(0, at)
         }
     }

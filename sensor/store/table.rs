@@ -33,7 +33,7 @@ pub enum Table {
     Pending,
     /// Id → alert whose flow is open.
     Open,
-    /// The judge's state.
+    /// The judge's state; batch → what the alert budget counted in it.
     State,
 }
 

@@ -32,6 +32,7 @@ pub struct Plain {
     pending: Vec<(u64, Vec<Arrival>, Vec<PendingContact>)>,
     open: BTreeMap<AlertId, OpenAlert>,
     state: JudgeState,
+    counted: Vec<(u64, BudgetCounts)>,
 }
 
 impl Plain {
@@ -64,6 +65,10 @@ impl Plain {
         self.pending.push((batch.sequence, batch.judged, batch.pending));
         let from = batch.waits_from.unwrap_or(0);
         self.pending.retain(|(sequence, ..)| *sequence >= from);
+        self.counted.push((batch.sequence, batch.counted));
+        let from = batch.counted_from.unwrap_or(0);
+        self.counted
+            .retain(|(sequence, counts)| *sequence >= from && !counts.is_empty());
         self.open.extend(batch.opened.into_iter().map(|open| (open.id, open)));
         for id in batch.closed {
             self.open.remove(&id);
@@ -89,6 +94,7 @@ impl Plain {
             pending: self.waiting(),
             open: self.open.values().cloned().collect(),
             state: self.state.clone(),
+            counted: self.counted.iter().map(|(_, counts)| counts.clone()).collect(),
         };
         assert_eq!(store.opening().unwrap(), opening);
         for workload in (0..5).map(WorkloadId) {
@@ -155,7 +161,8 @@ proptest! {
         for (sequence, (batch, folds, waits, reopens)) in (1..).zip(batches) {
             let folded_through = (folds > 4).then(|| folds.min(sequence));
             let waits_from = (waits < 4).then(|| sequence.saturating_sub(waits));
-            let batch = Batch { sequence, folded_through, waits_from, ..batch };
+            let counted_from = waits_from.filter(|_| folds % 2 == 0);
+            let batch = Batch { sequence, folded_through, waits_from, counted_from, ..batch };
             store.commit(&batch).unwrap();
             plain.commit(&batch);
             if reopens {

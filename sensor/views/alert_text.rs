@@ -215,9 +215,10 @@ fn observation_line(alert: &Alert) -> String {
         ""
     };
     format!(
-        "{} of frames lost, {} dropped by the kernel, source watched for {}{one_way}",
+        "{} of frames lost, {} dropped by the kernel, {} by full queues, source watched for {}{one_way}",
         percent(seen.loss),
         seen.kernel_drops,
+        seen.queue_drops,
         duration(seen.watched)
     )
 }
@@ -257,9 +258,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::alerting::sample::{BurstOf, address_alert, burst_alert, domain_alert, other_name};
     use crate::alerting::summary;
     use crate::model::Unexplained;
+    use crate::model::sample::{BurstOf, address_alert, burst_alert, domain_alert, other_name};
 
     #[test]
     fn a_domain_alert() {
@@ -275,7 +276,7 @@ web (10.1.0.5) contacted example.edu (paste.example.edu, 203.0.113.7:443/tcp) fo
   evidence     paste.example.edu, its own DNS query to 10.1.0.2 at 2023-11-14 22:13:19 UTC, ttl 60 s, through cdn.example.net
   flow         seen from its SYN, established, 12.4 kB out, 3.1 kB in, is open after 4.2 s, community id 1:wCb3OG7yAFWelaUydu0D+125CLM=
   baseline     no earlier contact is remembered; the workload has 12 destinations, seen since 2023-10-15
-  observation  0.0 % of frames lost, 0 dropped by the kernel, source watched for 2.0 h
+  observation  0.0 % of frames lost, 0 dropped by the kernel, 0 by full queues, source watched for 2.0 h
   attack       T1071.001
   link         rdap https://rdap.org/domain/example.edu
   id           abababababababababababababababab

@@ -146,7 +146,7 @@ fn techniques_follow_port_service_and_amount() {
 
 #[test]
 fn techniques_can_be_read_off_an_alert_again() {
-    let mut alert = crate::alerting::sample::domain_alert();
+    let mut alert = crate::model::sample::domain_alert();
     assert_eq!(techniques(&alert), ["T1041", "T1071.001"]);
     alert.flow.octets_out = 0;
     alert.flow.octets_in = NOTABLE_OCTETS + 1;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::alerting::sample::{BurstOf, TS, address_alert, burst_alert, domain_alert, evidence, other_name};
+use crate::model::sample::{BurstOf, TS, address_alert, burst_alert, domain_alert, evidence, other_name};
 use crate::model::{AlertId, FlowEnd};
 
 fn of(change: impl FnOnce(&mut Alert)) -> String {

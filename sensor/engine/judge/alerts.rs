@@ -252,9 +252,11 @@ impl Judge {
     }
 
     fn observation(&self, contact: &Contact) -> Observation {
+        let taken = self.loss.before(contact.first);
         Observation {
-            loss: self.loss.share(contact.first),
-            kernel_drops: self.loss.drops(contact.first),
+            loss: taken.share(),
+            kernel_drops: taken.kernel,
+            queue_drops: taken.queue,
             one_way: self.facts.shows_no_queries(contact.source),
             watched: self.facts.watched(contact.source, contact.first).as_seconds(),
         }

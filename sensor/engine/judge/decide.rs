@@ -1,12 +1,14 @@
 //! The verdict on one contact: what it is called, whether that is new, and what is recorded (rules B1 to B4, D3, N4).
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use crate::alerting::{Admit, BurstScope};
+use crate::alerting::Admit;
 use crate::baseline::PairPlace;
 use crate::model::{
-    Address, AlertEvidence, AlertId, BaselineMode, Counter, Destination, Fate, LedgerError, Novelty, Span, Timestamp,
-    Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, BaselineMode, BurstScope, Counter, Destination, Fate, LedgerError, Novelty, Span,
+    Timestamp, Unexplained, Verdict,
 };
 use crate::names::{Candidate, Candidates};
 
@@ -284,7 +286,7 @@ impl Judge {
         let hash = new.key.index_hash();
         if let Admit::Burst { scope, .. } = self.budget.admit(who.id, hash, contact.first) {
             if scope == BurstScope::Destination(hash) {
-                self.burst_names.insert(hash, new.key.text());
+                self.burst_names.insert(hash, Arc::from(new.key.text()));
             }
             return Ok((Verdict::Burst, None));
         }

@@ -15,6 +15,8 @@ use super::super::worker::Records;
 use super::contacts::Contact;
 use super::facts::Host;
 use super::follow::{Due, Patience};
+use super::full::{Evicted, Table};
+use super::loss::Taken;
 use super::open::LATE_ANSWER;
 use super::registry::Learnt;
 use super::{Judge, Outcome};
@@ -47,11 +49,15 @@ impl Judge {
         self.begin(mark, &decoded)?;
         let mut all = Report::default();
         let mut flows = Vec::with_capacity(reports.len());
+        let mut evicted = Evicted::default();
         for mut report in reports {
+            evicted.candidates += report.flows.evicted_candidates;
+            evicted.others += report.flows.evicted_others;
             flows.push(std::mem::take(&mut report.flows));
             join(&mut all, report);
         }
         self.out.counters.merge(&all.counters);
+        self.tell_full_partitions(evicted, mark.now);
         self.take_facts(&mut all, mark.now);
         let answered = self.take_answers(all.answers, all.answered, all.save);
         let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
@@ -91,7 +97,11 @@ impl Judge {
         for flow in over {
             self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
-        for flow in self.contacts.surplus(self.limits.open) {
+        let surplus = self.contacts.surplus(self.limits.open);
+        if !surplus.is_empty() {
+            self.tell_full(Table::Waiting, mark.now);
+        }
+        for flow in surplus {
             self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
         // After a silence an address may be raised at the same mark at which its late answer stands.
@@ -110,7 +120,8 @@ impl Judge {
         }
         // Contacts of a minute are judged up to settle after it.
         let bursts_until = mark.now.minus(self.settle()).minus(EPOCH);
-        self.end_bursts(if is_last { Timestamp(i64::MAX) } else { bursts_until })?;
+        self.end_bursts(bursts_until, mark.ending)?;
+        self.keep_counts(mark.now);
         self.tell_learnt(mark.now);
         self.sweep(mark.now);
         if let Ending::Stretch(by) = mark.ending {
@@ -133,9 +144,9 @@ impl Judge {
             self.texts.add(*segment, detail);
             self.number(*segment);
         }
-        let lost = decoded.counters.get(Counter::KernelDrops) + decoded.counters.get(Counter::QueueDrops);
-        self.loss.add(mark.now, decoded.counters.get(Counter::Frames), lost);
-        if lost > 0 {
+        let taken = Taken::of(&decoded.counters);
+        self.loss.add(mark.now, taken);
+        if taken.lost() > 0 {
             self.facts.note_loss(mark.now);
         }
         Ok(())
@@ -346,16 +357,25 @@ impl Judge {
         }
     }
 
-    fn tell(&mut self, ts: Timestamp, kind: EventKind, text: String) {
+    pub(super) fn tell(&mut self, ts: Timestamp, kind: EventKind, text: String) {
         self.out.events.push(Event { ts, kind, text });
     }
 
     /// Drops what is too old, now and again, and what is too much.
     fn sweep(&mut self, now: Timestamp) {
-        let evicted = (self.names.bound() + self.names.evict(self.limits.names)) as u64;
-        self.out.counters.add(Counter::NamesEvicted, evicted);
+        let surplus = self.names.bound();
+        let evicted = self.names.evict(self.limits.names);
+        self.out.counters.add(Counter::NamesEvicted, (surplus + evicted) as u64);
+        if evicted > 0 {
+            self.tell_full(Table::Names, now);
+        }
+        if self.baseline.loaded() > self.limits.pairs {
+            self.tell_full(Table::Pairs, now);
+        }
         self.open.expire(self.next_sequence, now);
-        self.facts.bound();
+        for what in self.facts.bound() {
+            self.tell_full(Table::Facts(what), now);
+        }
         if self.last_expiry.is_none() {
             self.expire_left(now);
         }
@@ -375,6 +395,7 @@ impl Judge {
     fn shift(&mut self, by: Span, now: Timestamp) {
         self.names.shift(by);
         self.facts.shift(by);
+        self.full.shift(by);
         self.open.clear_late();
         self.drop_left();
         self.contacts.judged.clear();

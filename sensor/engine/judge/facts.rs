@@ -293,20 +293,30 @@ impl Facts {
             .retain(|_, servers| servers.values().any(|seen| now.since(*seen) <= ITERATOR_WINDOW));
     }
 
-    /// Drops the oldest of what is too much; to be called each epoch, so that nothing grows between two sweeps.
-    pub fn bound(&mut self) {
+    /// Drops the oldest of what is too much; to be called each epoch, so that nothing grows between two sweeps. Returns
+    /// what there was too much of.
+    pub fn bound(&mut self) -> Vec<&'static str> {
         let limit = self.limit;
-        bound(&mut self.listening, limit, |seen| seen.last);
-        bound(&mut self.answered, limit, |seen| *seen);
-        bound(&mut self.truncated, limit, |seen| *seen);
-        bound(&mut self.encrypted, limit, |seen| *seen);
-        bound(&mut self.iterators, limit, |seen| *seen);
-        bound(&mut self.macs, limit, |facts| facts.seen);
         let latest = |seen: &HashMap<Address, Timestamp>| seen.values().max().copied().unwrap_or(Timestamp::MIN);
-        bound(&mut self.clients, limit, latest);
-        bound(&mut self.servers, limit, latest);
+        let tables = [
+            ("listening ports", bound(&mut self.listening, limit, |seen| seen.last)),
+            ("servers that answered", bound(&mut self.answered, limit, |seen| *seen)),
+            ("cut answers", bound(&mut self.truncated, limit, |seen| *seen)),
+            (
+                "clients of encrypted DNS",
+                bound(&mut self.encrypted, limit, |seen| *seen),
+            ),
+            (
+                "hosts that ask name servers",
+                bound(&mut self.iterators, limit, |seen| *seen),
+            ),
+            ("hardware addresses", bound(&mut self.macs, limit, |facts| facts.seen)),
+            ("clients of internal servers", bound(&mut self.clients, limit, latest)),
+            ("servers of internal clients", bound(&mut self.servers, limit, latest)),
+        ];
+        let full = tables.into_iter().filter(|(_, was_full)| *was_full);
+        full.map(|(what, _)| what).collect()
     }
-
     /// Moves every time by `span` (rule T1).
     pub fn shift(&mut self, span: Span) {
         let listening = self.listening.values_mut();
@@ -342,18 +352,20 @@ fn is_recent(seen: Option<&Timestamp>, at: Timestamp) -> bool {
     seen.is_some_and(|seen| at.since(*seen) <= REASON_LIFE)
 }
 
-/// Drops the oldest entries until `limit` are left, an eighth more at once; ties go by content (rule T2).
+/// Drops the oldest entries until `limit` are left, an eighth more at once; ties go by content (rule T2). Says whether
+/// there were more.
 fn bound<K: Ord + Copy + std::hash::Hash + Eq, V>(
     map: &mut HashMap<K, V, foldhash::quality::RandomState>,
     limit: usize,
     seen: impl Fn(&V) -> Timestamp,
-) {
+) -> bool {
     if map.len() <= limit {
-        return;
+        return false;
     }
     let surplus = map.len() - limit + limit / 8;
     let mut ages: Vec<(Timestamp, K)> = map.iter().map(|(key, value)| (seen(value), *key)).collect();
     ages.sort_unstable();
     let dropped: HashSet<K> = ages.into_iter().take(surplus).map(|(_, key)| key).collect();
     map.retain(|key, _| !dropped.contains(key));
+    true
 }

@@ -10,6 +10,7 @@ mod decide;
 mod epoch;
 mod facts;
 mod follow;
+mod full;
 mod loss;
 mod naming;
 mod novelty;
@@ -111,11 +112,13 @@ pub struct Judge {
     contacts: Contacts,
     open: open::Open,
     budget: Budget,
-    burst_names: HashMap<u64, String>,
+    counted: bursts::Counted,
+    burst_names: HashMap<u64, Arc<str>>,
     texts: SegmentTexts,
     resumed: resume::Resumed,
     has_saved_names: bool,
     detected: Vec<ResolverState>,
+    full: full::Told,
     outside: HashMap<Segment, epoch::Outside, foldhash::quality::RandomState>,
     next_sequence: u64,
     last_expiry: Option<Timestamp>,
@@ -150,18 +153,21 @@ impl Judge {
             contacts: Contacts::default(),
             open: open::Open::default(),
             budget: Budget::new(),
+            counted: bursts::Counted::default(),
             burst_names: HashMap::new(),
             texts: SegmentTexts::default(),
             resumed: resume::Resumed::default(),
             is_last: false,
             has_saved_names: false,
             detected: Vec::new(),
+            full: full::Told::default(),
             outside: HashMap::default(),
             next_sequence: opening.next_sequence,
             last_expiry: None,
             out: Outcome::new(opening.next_sequence, opening.at.unwrap_or_default()),
             policy,
         };
+        judge.resume_counts(opening.counted);
         judge.resume(opening.state, &opening.pending, &opening.open)?;
         Ok(judge)
     }

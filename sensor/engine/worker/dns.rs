@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::flow::Class;
 use crate::identity::Locality;
-use crate::model::{Address, Admission, Counter, Evidence, NameRecord, Packet, Provenance};
+use crate::model::{Address, Admission, Counter, Evidence, Malformed, NameRecord, Packet, Provenance};
 use crate::names::{Interner, QueryKey, SharedNames, answered_until, counted_ttl};
 use crate::wire::dns::{self, Role};
 
@@ -32,23 +32,25 @@ impl Part {
             }
             return false;
         }
-        let is_taken = match dns::peek(payload) {
-            Some(Role::Query) if to_server => self.query(packet, payload, shared),
-            Some(Role::Response) if from_server => self.response(packet, payload, shared),
-            _ => false,
+        let read = match dns::peek(payload) {
+            Some(Role::Query) if to_server => Some(self.query(packet, payload, shared)),
+            Some(Role::Response) if from_server => Some(self.response(packet, payload, shared)),
+            _ => None,
         };
-        if !is_taken {
-            shared.report.counters.count(Counter::DnsNotDns);
-            return false;
+        match read {
+            Some(Ok(())) => {
+                self.dns_flow(packet, shared);
+                return true;
+            }
+            // A packet all the same, so it stands in the sum of all frames and not among the malformed ones.
+            Some(Err(_)) => shared.report.counters.count(Counter::DnsMalformed),
+            None => shared.report.counters.count(Counter::DnsNotDns),
         }
-        self.dns_flow(packet, shared);
-        true
+        false
     }
 
-    fn query(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> bool {
-        let Ok(query) = dns::parse_query(payload) else {
-            return false;
-        };
+    fn query(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> Result<(), Malformed> {
+        let query = dns::parse_query(payload)?;
         shared.report.counters.count(Counter::DnsQueries);
         let key = QueryKey {
             segment: packet.segment,
@@ -66,13 +68,11 @@ impl Part {
         {
             shared.tell_mac(mac, packet);
         }
-        true
+        Ok(())
     }
 
-    fn response(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> bool {
-        let Ok(response) = dns::parse_response(payload) else {
-            return false;
-        };
+    fn response(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> Result<(), Malformed> {
+        let response = dns::parse_response(payload)?;
         let counters = &mut shared.report.counters;
         counters.count(Counter::DnsResponses);
         counters.add(Counter::DnsRecordsMalformed, u64::from(response.malformed_records));
@@ -109,7 +109,7 @@ impl Part {
             }
         }
         if response.rcode != NO_ERROR {
-            return true;
+            return Ok(());
         }
         let Shared {
             setup,
@@ -141,7 +141,7 @@ impl Part {
                 });
             }
         }
-        true
+        Ok(())
     }
 
     /// Follows the flow of a DNS packet where that is wanted: once a day for an external server, else for the records.

@@ -38,9 +38,9 @@ pub(super) struct Part {
 impl Part {
     pub fn new(setup: &WorkerSetup) -> Self {
         let limits = setup.limits;
-        let dns_flows = (setup.records == Records::Wanted).then(|| FlowTable::new(1, limits.others));
+        let dns_flows = (setup.records == Records::Wanted).then(|| FlowTable::new(1, limits.others, setup.settle));
         Self {
-            flows: FlowTable::new(limits.candidates, limits.others),
+            flows: FlowTable::new(limits.candidates, limits.others, setup.settle),
             queries: QueryTable::new(limits.queries),
             dns_flows,
             dns_contacts: HashMap::default(),

@@ -14,6 +14,19 @@ const SINK: &[u8] = b"sink:";
 /// Before the number of a batch, modulo the ring's length, in the key of its time.
 const RECENT: &[u8] = b"at:";
 
+/// Before the number of a batch in the key of what the budget counted in it.
+pub const COUNTED: [u8; 8] = *b"counted:";
+
+/// Returns the key of what the budget counted in a batch.
+pub const fn counted_key(sequence: u64) -> [u8; 16] {
+    ((u64::from_be_bytes(COUNTED) as u128) << 64 | sequence as u128).to_be_bytes()
+}
+
+/// Reads a key of [`counted_key`].
+pub fn from_counted_key(key: &[u8]) -> Option<u64> {
+    from_sequence_key(key.strip_prefix(&COUNTED)?)
+}
+
 /// Returns the key of what is numbered by batch, outbox line or arrival.
 pub const fn sequence_key(sequence: u64) -> [u8; 8] {
     sequence.to_be_bytes()

@@ -7,6 +7,7 @@
 //! Integers of fixed width are little endian inside rows and big endian in keys, where their order counts. Lengths and
 //! counts are LEB128 varints; signed differences are in zigzag form.
 
+mod budget;
 mod holder;
 mod key;
 mod name;
@@ -16,10 +17,11 @@ mod pending;
 mod row;
 mod workload;
 
+pub use budget::{decode_budget, encode_budget};
 pub use holder::{decode_holders, encode_holders};
 pub use key::{
-    alert_id_of, bucket, from_sequence_key, from_workload_key, last_use_key, names_key, page_key, recent_key,
-    sequence_key, sink_key, sink_of, workload_key, workload_of_page,
+    COUNTED, alert_id_of, bucket, counted_key, from_counted_key, from_sequence_key, from_workload_key, last_use_key,
+    names_key, page_key, recent_key, sequence_key, sink_key, sink_of, workload_key, workload_of_page,
 };
 pub use name::{decode_names, encode_names};
 pub use pair::{add_to_journal, decode_journal, decode_page, encode_page, page_span};

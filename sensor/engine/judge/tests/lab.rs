@@ -41,6 +41,7 @@ pub struct Ran {
     pub flows: Vec<FlowRecord>,
     pub events: Vec<Event>,
     pub batches: Vec<Batch>,
+    pub counters: Counters,
 }
 
 impl Ran {
@@ -82,7 +83,16 @@ impl Lab {
         self.run_to(frames, Ending::Input)
     }
 
+    /// Runs frames until the process is killed: nothing is ended, and the epoch of the last frame is lost.
+    pub fn run_killed(&self, frames: &[(i64, Vec<u8>)]) -> Ran {
+        self.go(frames, None)
+    }
+
     pub fn run_to(&self, frames: &[(i64, Vec<u8>)], ending: Ending) -> Ran {
+        self.go(frames, Some(ending))
+    }
+
+    fn go(&self, frames: &[(i64, Vec<u8>)], ending: Option<Ending>) -> Ran {
         let names = Arc::new(Names::new());
         let network = Arc::new(Network::new(&self.policy.network));
         let judge = Judge::new(Setup {
@@ -97,6 +107,7 @@ impl Lab {
         let setup = WorkerSetup {
             network,
             dns_ports: self.policy.network.dns_ports.clone().into(),
+            settle: self.policy.names.settle,
             limits: self.limits,
             records: Records::Wanted,
             shared_names: Default::default(),
@@ -118,7 +129,9 @@ impl Lab {
             };
             decoder.frame(frame, &mut stages);
         }
-        decoder.finish(ending, &mut stages);
+        if let Some(ending) = ending {
+            decoder.finish(ending, &mut stages);
+        }
         stages.ran
     }
 }
@@ -138,6 +151,7 @@ impl Stages {
         }
         self.ran.alerts.extend(outcome.batch.deliver.clone());
         self.ran.batches.push(outcome.batch);
+        self.ran.counters.merge(&outcome.counters);
         self.ran.events.extend(outcome.events);
         for record in outcome.records {
             match record {

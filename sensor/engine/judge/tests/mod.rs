@@ -3,6 +3,8 @@
 mod lab;
 
 mod attempts;
+mod bursts;
 mod contacts;
+mod full;
 mod names;
 mod restart;

@@ -59,3 +59,24 @@ fn rule_n3_a_name_in_use_is_not_expired_after_a_restart() {
     let ran = lab.run(&handshake(minutes(140), (CLIENT, 41_000), SERVER));
     assert_eq!(ran.contacts[0].name.as_deref(), Some("a.example"));
 }
+
+#[test]
+fn a_dns_message_that_cannot_be_read_is_counted_and_its_packet_too() {
+    let lab = Lab::new();
+    let (client, server) = ((CLIENT, 40_000), (RESOLVER, 53));
+    let header = |flags: u8| [&[0, 7, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &[63, b'x']].concat();
+    let (query, response) = (header(1), header(0x81));
+    let frames = [
+        (0, udp(client, server, &query)),
+        (1, udp(server, client, &response)),
+        (2, udp(client, server, b"no DNS")),
+        (3, udp(server, client, &query)),
+    ];
+    let ran = lab.run(&frames);
+    let count = |counter| ran.counters.get(counter);
+    assert_eq!(count(Counter::DnsMalformed), 2);
+    assert_eq!(count(Counter::DnsNotDns), 2, "no header, and a query from the server");
+    assert_eq!((count(Counter::DnsQueries), count(Counter::DnsResponses)), (0, 0));
+    assert_eq!((count(Counter::Frames), count(Counter::Packets)), (4, 4));
+    assert_eq!((ran.counters.malformed(), ran.flows.len()), (0, 1));
+}

@@ -1,9 +1,9 @@
-//! One alert for the tests of this folder and of the views.
+//! One alert for the tests of every folder.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::*;
+use super::*;
 
 /// The time of every sample: 2023-11-14 22:13:20 UTC.
 pub const TS: Timestamp = Timestamp(1_700_000_000 * SECOND);
@@ -67,6 +67,14 @@ pub fn domain_alert() -> Alert {
         replaces: None,
         count: None,
         summary: String::new(),
+    }
+}
+
+/// Returns the ordinary alert with another revision, to tell deliveries apart.
+pub fn revision(revision: u32) -> Alert {
+    Alert {
+        revision,
+        ..domain_alert()
     }
 }
 
