@@ -1,180 +1,19 @@
 //! What one client was told: names by address, and when it last used which name.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use crate::model::{
-    Address, Admission, Chunked, Evidence, EvidenceKind, NameRecord, Places, Provenance, Span, Timestamp,
-};
+use crate::model::{Address, Chunked, Evidence, NameRecord, Places, Provenance, Span, Timestamp};
 
-use super::life::{SAVED_EVERY, kept_until, used_until};
+use super::known::{Known, Piece};
+use super::life::SAVED_EVERY;
 
 /// How many names of one client an address keeps; a further one drops the one answered longest ago.
 pub const NAMES_A_CLIENT: usize = 16;
 
 /// The hasher of the tables within a client.
 pub(super) type Hasher = foldhash::fast::RandomState;
-
-/// One piece of evidence, and when it was last handed to the ledger; 64 octets, since there are millions.
-#[derive(Debug, Clone)]
-struct Known {
-    address: Address,
-    /// Stands at `place` as well; a contact that is explained finds it here without another look.
-    provenance: Arc<Provenance>,
-    first: Timestamp,
-    last: Timestamp,
-    expires: Timestamp,
-    ttl: u32,
-    greatest_ttl: u32,
-    /// The minute of the answer or use that the ledger knows of.
-    saved: i32,
-    /// Where the provenance stands among the client's, with [`HINT`] and [`UNSOLICITED`].
-    place: u32,
-}
-
-/// Set in [`Known::place`] when the evidence is a hint.
-const HINT: u32 = 1 << 31;
-/// Set in [`Known::place`] when nobody asked for the evidence.
-const UNSOLICITED: u32 = 1 << 30;
-
-impl Known {
-    fn new(address: Address, place: u32, evidence: &Evidence) -> Self {
-        Self {
-            address,
-            provenance: Arc::clone(&evidence.provenance),
-            first: evidence.first,
-            last: evidence.last,
-            expires: evidence.expires,
-            ttl: evidence.ttl,
-            greatest_ttl: evidence.greatest_ttl,
-            saved: minute(evidence.last),
-            place: marked(place, evidence.kind, evidence.admission),
-        }
-    }
-
-    const fn place(&self) -> u32 {
-        self.place & !(HINT | UNSOLICITED)
-    }
-
-    const fn kind(&self) -> EvidenceKind {
-        if self.place & HINT == 0 {
-            EvidenceKind::DnsAddress
-        } else {
-            EvidenceKind::DnsHint
-        }
-    }
-
-    const fn admission(&self) -> Admission {
-        if self.place & UNSOLICITED == 0 {
-            Admission::Admitted
-        } else {
-            Admission::Unsolicited
-        }
-    }
-
-    /// Merges new evidence: least first answer, greatest last answer and expiry, the rest from the later one.
-    ///
-    /// Answers that count and those that nobody asked for are never mixed: one that counts replaces all that do not, and
-    /// those neither prolong nor change it.
-    fn merge(&mut self, place: u32, new: &Evidence) {
-        match (self.admission(), new.admission) {
-            (Admission::Admitted, Admission::Unsolicited) => return,
-            (Admission::Unsolicited, Admission::Admitted) => {
-                *self = Self {
-                    saved: self.saved,
-                    ..Self::new(self.address, place, new)
-                };
-                return;
-            }
-            _ => {}
-        }
-        if self.is_before(new) {
-            self.ttl = new.ttl;
-            if self.place() != place {
-                self.provenance = Arc::clone(&new.provenance);
-            }
-            self.place = marked(place, new.kind, new.admission);
-        }
-        self.first = self.first.min(new.first);
-        self.last = self.last.max(new.last);
-        self.expires = self.expires.max(new.expires);
-        self.greatest_ttl = self.greatest_ttl.max(new.greatest_ttl);
-    }
-
-    /// Says whether new evidence is the later one; of two at one time, the greater one.
-    fn is_before(&self, new: &Evidence) -> bool {
-        let content = |ttl, kind, provenance: &Provenance| (ttl, kind, provenance.server, provenance.chain.clone());
-        match self.last.cmp(&new.last) {
-            Ordering::Less => true,
-            Ordering::Greater => false,
-            Ordering::Equal => {
-                content(self.ttl, self.kind(), &self.provenance) < content(new.ttl, new.kind, &new.provenance)
-            }
-        }
-    }
-
-    fn evidence(&self, client: Address, expires: Timestamp) -> Evidence {
-        Evidence {
-            provenance: Arc::clone(&self.provenance),
-            client,
-            kind: self.kind(),
-            admission: self.admission(),
-            ttl: self.ttl,
-            greatest_ttl: self.greatest_ttl,
-            first: self.first,
-            last: self.last,
-            expires,
-        }
-    }
-
-    fn piece(&self) -> Piece<'_> {
-        Piece {
-            counts: self.admission() == Admission::Admitted,
-            last: self.last,
-            name: Reverse(&self.provenance.name),
-            address: self.address,
-            kept_until: kept_until(self.last, self.greatest_ttl, self.expires),
-        }
-    }
-}
-
-const fn marked(place: u32, kind: EvidenceKind, admission: Admission) -> u32 {
-    let hint = match kind {
-        EvidenceKind::DnsAddress => 0,
-        EvidenceKind::DnsHint => HINT,
-    };
-    let unsolicited = match admission {
-        Admission::Admitted => 0,
-        Admission::Unsolicited => UNSOLICITED,
-    };
-    place | hint | unsolicited
-}
-
-/// Returns the minute of an instant; every instant that can be written has one.
-fn minute(at: Timestamp) -> i32 {
-    i32::try_from(at.minute()).unwrap_or(i32::MAX)
-}
-
-/// How many minutes later than the stored one an answer or use is when it goes to the ledger again.
-fn due_after() -> i32 {
-    i32::try_from(SAVED_EVERY.0 / Span::minutes(1).0).unwrap_or(i32::MAX)
-}
-
-/// A piece of evidence as those who drop some look at it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Piece<'a> {
-    /// Whether a query was seen for it, or could not have been.
-    pub counts: bool,
-    /// The last answer.
-    pub last: Timestamp,
-    /// The name; of two, the smaller one is kept.
-    pub name: Reverse<&'a Arc<str>>,
-    /// The address.
-    pub address: Address,
-    /// Until when it is kept at all.
-    pub kept_until: Timestamp,
-}
 
 /// A provenance that a client was given, and the last use of its name, which renews every address of the name (rule N3).
 #[derive(Debug)]
@@ -293,13 +132,9 @@ impl Given {
                     };
                 };
                 known.merge(place, evidence);
-                let now = minute(known.last);
-                let is_due = now.saturating_sub(known.saved) >= due_after();
-                if is_due {
-                    known.saved = now;
-                    if let Some(known) = self.known.get(at) {
-                        *evidence = known.evidence(evidence.client, self.lives_until(known));
-                    }
+                let is_due = known.take_due();
+                if is_due && let Some(known) = self.known.get(at) {
+                    *evidence = known.evidence(evidence.client, self.lives_until(known));
                 }
                 Written { added: None, is_due }
             }
@@ -337,11 +172,10 @@ impl Given {
 
     fn lives_until(&self, known: &Known) -> Timestamp {
         let first = self
-            .first_of(known.place)
+            .first_of(known.place())
             .and_then(|first| self.named.get(first as usize));
         let used = first.and_then(|named| named.used);
-        let used = used.map(|used| used_until(used.last, known.ttl, known.last, known.greatest_ttl));
-        used.map_or(known.expires, |used| used.max(known.expires))
+        used.map_or(known.expires, |used| known.used_until(used.last).max(known.expires))
     }
 
     /// Notes that a name explained a contact with an address at `at`. Returns the evidence as it stands now if the ledger
@@ -403,7 +237,7 @@ impl Given {
             let used = named.get(moved.first as usize).and_then(|first| first.used);
             let place = self.place(&moved.provenance, hasher);
             if let Some(known) = self.known.get_mut(at) {
-                known.place = marked(place, known.kind(), known.admission());
+                known.move_to(place);
             }
             if let Some(first) = self
                 .first_of(place)
@@ -418,25 +252,11 @@ impl Given {
     /// Moves every time by `span` (rule T1).
     pub fn shift(&mut self, span: Span) {
         for known in self.known.iter_mut() {
-            for time in [&mut known.first, &mut known.last, &mut known.expires] {
-                *time = time.plus(span);
-            }
-            let saved = i64::from(known.saved) + span.0 / Span::minutes(1).0;
-            known.saved = i32::try_from(saved).unwrap_or(i32::MAX);
+            known.shift(span);
         }
         for used in self.named.iter_mut().filter_map(|named| named.used.as_mut()) {
             used.last = used.last.plus(span);
             used.saved = used.saved.plus(span);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_piece_of_evidence_takes_64_octets() {
-        assert_eq!(size_of::<Known>(), 64);
     }
 }

@@ -15,7 +15,8 @@ use crate::model::{Address, Evidence, NameRecord, Provenance, Segment, Span, Tim
 use dashmap::DashMap;
 use dashmap::mapref::one::RefMut;
 
-use super::given::{Given, Hasher, NAMES_A_CLIENT, Piece};
+use super::given::{Given, Hasher, NAMES_A_CLIENT};
+use super::known::Piece;
 use super::told::{self, Told};
 
 /// Parts of the map, each with a lock of its own: many, so that threads seldom take the same one after each other.
@@ -422,6 +423,33 @@ mod tests {
         assert!(write(&names, at(0)).is_some());
         assert!(write(&names, at(1)).is_none());
         assert!(write(&names, at(15)).is_some());
+    }
+
+    #[test]
+    fn rule_n3_a_use_renews_every_address_of_the_name_hints_too() {
+        let names = Names::new();
+        let other = Address::v4([203, 0, 113, 2]);
+        let hint = Evidence {
+            kind: EvidenceKind::DnsHint,
+            ..evidence(1, "a.example", 0, 60)
+        };
+        let pieces = [SERVER, other].map(|address| NameRecord {
+            segment: Segment::NONE,
+            address,
+            evidence: hint.clone(),
+        });
+        names.write(&mut pieces.to_vec());
+        let used = Timestamp(0).plus(Span::minutes(50));
+        names.renew(Segment::NONE, SERVER, &hint, used);
+        for address in [SERVER, other] {
+            let mut found = Vec::new();
+            let late = Timestamp(0).plus(Span::minutes(100));
+            names.of_client(Segment::NONE, address, hint.client, late, |evidence| {
+                found.push(evidence)
+            });
+            assert_eq!(found[0].expires, used.plus(LIFE_FLOOR));
+            assert_eq!(found[0].kind, EvidenceKind::DnsHint);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod choice;
 mod given;
 mod interner;
+mod known;
 mod life;
 mod map;
 mod queries;

@@ -3,14 +3,10 @@
 use std::sync::Arc;
 
 use crate::flow::FlowUpdate;
-use crate::model::{
-    Address, Admission, AnswerUse, Arrival, Counter, Event, EventKind, LedgerError, NameRecord, ResolverState, Segment,
-    Span, Timestamp,
-};
-use hashbrown::HashMap;
+use crate::model::{Address, Arrival, Counter, Event, EventKind, LedgerError, ResolverState, Segment, Span, Timestamp};
 
 use super::super::clock::EPOCH;
-use super::super::report::{AnswerSeen, DecodeReport, Ending, Mark, Matter, Report, arrival_of};
+use super::super::report::{DecodeReport, Ending, Mark, Report};
 use super::super::worker::Records;
 use super::contacts::Contact;
 use super::facts::Host;
@@ -23,21 +19,6 @@ use super::{Judge, Outcome};
 
 /// How often in packet time tables are swept for what is too old.
 const SWEEP: Span = Span::minutes(10);
-/// Above this share of a segment's flows with both ends outside, a prefix seems to be missing (rule S1).
-const OUTSIDE_SHARE: u64 = 100;
-/// Fewer flows of a segment say nothing.
-const OUTSIDE_LEAST: u64 = 1000;
-/// Segments beyond this many are not looked at for missing prefixes: their numbers come from the network.
-const OUTSIDE_SEGMENTS: usize = 1 << 14;
-
-/// Flows of a segment with both ends outside.
-#[derive(Debug, Default)]
-pub(super) struct Outside {
-    opened: u64,
-    outside: u64,
-    prefixes: HashMap<ipnet::IpNet, u64>,
-    is_told: bool,
-}
 
 impl Judge {
     /// Takes an epoch's reports and decides what can be decided.
@@ -185,121 +166,6 @@ impl Judge {
         self.out.batch.state = Some(self.state());
     }
 
-    fn count_outside(&mut self, all: &mut Report, now: Timestamp) {
-        for (segment, opened, outside) in all.opened.drain(..) {
-            if self.outside.len() >= OUTSIDE_SEGMENTS && !self.outside.contains_key(&segment) {
-                continue;
-            }
-            let counts = self.outside.entry(segment).or_default();
-            counts.opened += opened;
-            counts.outside += outside;
-        }
-        for (segment, one, other) in all.outside.drain(..) {
-            let Some(counts) = self.outside.get_mut(&segment) else {
-                continue;
-            };
-            for address in [one, other] {
-                let length = if address.as_v4().is_some() { 16 } else { 48 };
-                if let Ok(prefix) = ipnet::IpNet::new(address.ip(), length)
-                    && (counts.prefixes.len() < 1024 || counts.prefixes.contains_key(&prefix.trunc()))
-                {
-                    *counts.prefixes.entry(prefix.trunc()).or_default() += 1;
-                }
-            }
-        }
-        let missing = self.outside.iter_mut().filter(|(_, counts)| {
-            !counts.is_told && counts.opened >= OUTSIDE_LEAST && counts.outside * OUTSIDE_SHARE > counts.opened
-        });
-        let mut missing: Vec<(Segment, Option<ipnet::IpNet>, u64, u64)> = missing
-            .map(|(segment, counts)| {
-                counts.is_told = true;
-                let most = counts
-                    .prefixes
-                    .iter()
-                    .max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0)));
-                (*segment, most.map(|(prefix, _)| *prefix), counts.outside, counts.opened)
-            })
-            .collect();
-        missing.sort_unstable();
-        for (segment, prefix, outside, opened) in missing {
-            let prefix = prefix.map_or_else(|| "a prefix".to_owned(), |prefix| prefix.to_string());
-            let text = format!(
-                "{outside} of {opened} flows in segment {} have both ends outside; add {prefix} to [network] internal if it is yours",
-                self.text_of(segment)
-            );
-            self.tell(now, EventKind::PrefixMissing, text);
-        }
-    }
-
-    /// Decides on answers whose query was not seen (rule N2); returns the addresses that were answered and that somebody
-    /// waits for.
-    fn take_answers(
-        &mut self,
-        mut answers: Vec<AnswerSeen>,
-        answered: Vec<Address>,
-        save: Vec<NameRecord>,
-    ) -> Vec<Address> {
-        let mut addresses = self.awaited(answered);
-        answers.sort_unstable_by_key(arrival_of);
-        self.out.batch.names.records = save;
-        for mut answer in answers {
-            let answer_use = match answer.matter {
-                Matter::Matched => AnswerUse::Evidence,
-                Matter::OffPort => AnswerUse::OffPort,
-                Matter::Unmatched if self.is_admitted(&answer) => AnswerUse::Evidence,
-                Matter::Unmatched => AnswerUse::Unsolicited,
-            };
-            self.write_answer(&answer, answer_use);
-            if answer_use == AnswerUse::Evidence {
-                self.facts.note_client((answer.segment, answer.evidence.client));
-            }
-            if answer.matter != Matter::Unmatched {
-                continue;
-            }
-            if answer_use == AnswerUse::Evidence {
-                self.out.counters.count(Counter::DnsAdmitted);
-                addresses.push(answer.address);
-            } else {
-                answer.evidence.admission = Admission::Unsolicited;
-            }
-            let mut pieces = vec![NameRecord {
-                segment: answer.segment,
-                address: answer.address,
-                evidence: answer.evidence,
-            }];
-            self.names.write(&mut pieces);
-            pieces.retain(|piece| piece.evidence.admission == Admission::Admitted);
-            self.out.batch.names.records.append(&mut pieces);
-        }
-        addresses.sort_unstable();
-        addresses.dedup();
-        addresses
-    }
-
-    /// Returns those of the answered addresses that a contact or an alert waits for.
-    fn awaited(&self, mut answered: Vec<Address>) -> Vec<Address> {
-        /// Few wait and many are answered: one bit each of a short hash leaves few to look up.
-        const BITS: usize = 1 << 16;
-        let place = |address: &Address| {
-            let (high, low) = address.halves();
-            let hash = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
-            (hash as usize / 64, 1_u64 << (hash % 64))
-        };
-        let mut bits = [0_u64; BITS / 64];
-        for address in self.contacts.awaited().chain(self.open.awaited()) {
-            let (word, bit) = place(address);
-            if let Some(word) = bits.get_mut(word) {
-                *word |= bit;
-            }
-        }
-        answered.retain(|address| {
-            let (word, bit) = place(address);
-            bits.get(word).is_some_and(|word| word & bit != 0)
-                && (!self.contacts.waiting_for(*address).is_empty() || self.open.awaits(*address))
-        });
-        answered
-    }
-
     /// Notes the segments of the names that go to the ledger as records write them.
     fn write_segments(&mut self) {
         let names = &mut self.out.batch.names;
@@ -315,15 +181,6 @@ impl Judge {
             self.texts.know(segment);
             names.segments.push((segment, self.texts.text(segment)));
         }
-    }
-
-    fn is_admitted(&self, answer: &AnswerSeen) -> bool {
-        let evidence = &answer.evidence;
-        self.facts.shows_no_queries(answer.source)
-            || (self.facts.is_lossy(evidence.last)
-                && self
-                    .facts
-                    .has_answered(answer.segment, evidence.client, evidence.server(), evidence.last))
     }
 
     /// Withdraws address alerts that this epoch's answers explain (rule A3).

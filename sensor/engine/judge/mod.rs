@@ -4,6 +4,7 @@
 //! contacts in the order of their arrival. It writes nothing; each epoch gives one batch for the ledger.
 
 mod alerts;
+mod answers;
 mod bursts;
 mod contacts;
 mod decide;
@@ -16,6 +17,7 @@ mod naming;
 mod novelty;
 mod open;
 mod originator;
+mod outside;
 mod record;
 mod records;
 mod registry;
@@ -119,7 +121,7 @@ pub struct Judge {
     has_saved_names: bool,
     detected: Vec<ResolverState>,
     full: full::Told,
-    outside: HashMap<Segment, epoch::Outside, foldhash::quality::RandomState>,
+    outside: HashMap<Segment, outside::Outside, foldhash::quality::RandomState>,
     next_sequence: u64,
     last_expiry: Option<Timestamp>,
     /// Whether this is the run's last epoch.
