@@ -117,7 +117,7 @@ impl Names {
             let written = given.write(place, piece, &self.hasher);
             added += usize::from(written.added.is_some());
             match written.added {
-                Some(1) => entries.push(told::entry(self.hash_of(client.0, address), given.number)),
+                Some(1) => entries.push(told::entry(self.hash_of(address), given.number)),
                 Some(names) if names > NAMES_A_CLIENT => {
                     let mut overfull = self.overfull.lock().unwrap_or_else(PoisonError::into_inner);
                     overfull.push((client.0, address, client.1));
@@ -170,15 +170,8 @@ impl Names {
         at: Timestamp,
         mut wanted: impl FnMut(&Evidence) -> bool,
     ) -> Vec<Evidence> {
-        let told = self.told.of(self.hash_of(segment, address));
-        let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
-        let all = numbers.clients.len();
-        let several = told
-            .iter()
-            .flat_map(|&number| (number as usize..all).step_by(told::NUMBERS));
-        let clients = several.filter_map(|number| numbers.clients.get(number));
         let mut found = Vec::new();
-        for &(_, client) in clients.filter(|client| client.0 == segment) {
+        for (_, client) in self.told(address).into_iter().filter(|client| client.0 == segment) {
             self.of_client(segment, address, client, at, |evidence| {
                 if wanted(&evidence) {
                     found.push(evidence);
@@ -187,6 +180,23 @@ impl Names {
         }
         found.sort_unstable_by(|a, b| a.client.cmp(&b.client).then_with(|| a.name().cmp(b.name())));
         found
+    }
+
+    /// Returns the clients of all segments that may have been told of an address, in order.
+    #[must_use]
+    pub fn told(&self, address: Address) -> Vec<(Segment, Address)> {
+        let told = self.told.of(self.hash_of(address));
+        let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
+        let all = numbers.clients.len();
+        let several = told
+            .iter()
+            .flat_map(|&number| (number as usize..all).step_by(told::NUMBERS));
+        let mut clients: Vec<Client> = several
+            .filter_map(|number| numbers.clients.get(number).copied())
+            .collect();
+        clients.sort_unstable();
+        clients.dedup();
+        clients
     }
 
     /// Notes that evidence explained a contact at `at`: every address that the client was given for the name lives on (rule
@@ -272,13 +282,13 @@ impl Names {
         let mut entries = Vec::with_capacity(self.len());
         for client in &self.clients {
             let addresses = client.pieces().map(|piece| piece.address);
-            entries.extend(addresses.map(|address| told::entry(self.hash_of(client.key().0, address), client.number)));
+            entries.extend(addresses.map(|address| told::entry(self.hash_of(address), client.number)));
         }
         self.told.replace(entries);
     }
 
-    fn hash_of(&self, segment: Segment, address: Address) -> u64 {
-        self.hasher.hash_one((segment, address))
+    fn hash_of(&self, address: Address) -> u64 {
+        self.hasher.hash_one(address)
     }
 }
 

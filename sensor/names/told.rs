@@ -1,7 +1,7 @@
 //! Who was told of an address: an index that is written often and read seldom.
 //!
 //! Workers append, nothing is looked for; the few questions are answered from sorted runs. An entry is a short hash of
-//! segment and address with the number of a client. It may be stale or another address's by a collision: what the client
+//! an address with the number of a client. It may be stale or another address's by a collision: what the client
 //! itself holds decides.
 
 use std::sync::{Mutex, PoisonError};

@@ -199,6 +199,16 @@ impl Facts {
         self.resolvers.iter().copied()
     }
 
+    /// Returns how many resolvers explain contacts.
+    pub fn resolver_count(&self) -> usize {
+        self.resolvers.len()
+    }
+
+    /// Says whether a host is one of the resolvers that explain contacts.
+    pub fn is_detected(&self, host: Host) -> bool {
+        self.resolvers.contains(&host)
+    }
+
     /// Says whether a host is a resolver in the first two forms of rule S3, `segment` aside.
     pub fn is_resolver(&self, host: Host) -> bool {
         self.resolvers.contains(&host) || self.configured.contains(&host.1)

@@ -1,17 +1,22 @@
 //! Which name explains a contact, and if none does, why (rules N2 to N5).
 
+use smallvec::SmallVec;
+
 use crate::identity::scopes;
 use crate::model::{Admission, Considered, Evidence, OtherName, Reason, Scope, Segment, Span, Timestamp, Unexplained};
 use crate::names::{Candidate, Candidates, choose};
 
 use super::Judge;
 use super::contacts::Contact;
+use super::facts::Host;
 use super::registry::Who;
 
 /// How many pieces of evidence an alert keeps for `explain` (rule A1).
 const CONSIDERED: usize = 16;
 /// A source that was watched for less, with no saved names, may have missed the answer (rule N5).
 const WARM_UP: Span = Span::hours(1);
+/// So many resolvers are asked one by one; of more, those that were told of the address are looked up.
+const FEW_RESOLVERS: usize = 8;
 /// A response that was cut short may have held the answer for contacts up to this much later.
 const TRUNCATED_FOR: Span = Span::seconds(60);
 
@@ -76,7 +81,13 @@ impl Judge {
             }
         }
         if wanted.resolver {
-            for (of, resolver) in self.facts.resolvers() {
+            let resolvers: SmallVec<[Host; FEW_RESOLVERS]> = if self.facts.resolver_count() <= FEW_RESOLVERS {
+                self.facts.resolvers().collect()
+            } else {
+                let told = self.names.told(address).into_iter();
+                told.filter(|host| self.facts.is_detected(*host)).collect()
+            };
+            for (of, resolver) in resolvers {
                 self.names.of_client(of, address, resolver, contact.first, |evidence| {
                     take(Scope::Resolver, of, evidence, &mut found);
                 });

@@ -19,6 +19,26 @@ fn rule_n4_a_configured_resolver_explains_contacts_in_every_segment() {
 }
 
 #[test]
+fn rule_n4_of_many_resolvers_the_one_that_was_told_explains() {
+    let mut lab = Lab::new();
+    lab.policy.names.resolvers = vec![Address::v4(RESOLVER)];
+    let mut frames = Vec::new();
+    for vni in 1..=20_u8 {
+        let address = if vni == 7 { SERVER } else { [198, 51, 100, vni] };
+        let name = format!("{vni}.example{vni}.com");
+        let at = i64::from(vni) * 10;
+        frames.extend(in_vni(
+            u32::from(vni),
+            lookup(at, RESOLVER, [192, 0, 2, 53], &name, address),
+        ));
+    }
+    frames.extend(in_vni(42, handshake(1_000, (CLIENT, 40_000), SERVER)));
+    let ran = lab.run(&frames);
+    assert_eq!(ran.told(), ["raised new_external_domain example7.com"]);
+    assert_eq!(ran.alerts[0].evidence.as_ref().unwrap().scope, Scope::Resolver);
+}
+
+#[test]
 fn rule_n4_a_domain_that_the_group_knows_does_not_hide_another_new_name() {
     let mut lab = Lab::new();
     lab.policy.workloads = [(1, "one"), (2, "two")]
