@@ -72,24 +72,37 @@ fn add(runs: &mut Vec<Vec<u64>>, mut run: Vec<u64>) {
         return;
     }
     run.sort_unstable();
-    while let Some(longer) = runs.pop_if(|last| last.len() < 2 * run.len()) {
-        run = merged(&longer, &run);
+    while let Some(mut longer) = runs.pop_if(|last| last.len() < 2 * run.len()) {
+        merge(&mut longer, &run);
+        run = longer;
     }
     runs.push(run);
 }
 
-/// Returns the entries of two sorted runs in order, once each.
-fn merged(a: &[u64], b: &[u64]) -> Vec<u64> {
-    let mut all = Vec::with_capacity(a.len() + b.len());
-    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
-    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
-        let next = if x <= y { a.next() } else { b.next() };
-        all.extend(next);
+/// Merges a sorted run into another from the back, where that one lies: fresh memory for each merge would cost more than
+/// all else.
+fn merge(into: &mut Vec<u64>, run: &[u64]) {
+    let mut left = into.len();
+    into.resize(left + run.len(), 0);
+    let mut end = into.len();
+    let mut rest = run;
+    while let Some((&last, before)) = rest.split_last() {
+        end -= 1;
+        let other = left.checked_sub(1).and_then(|at| into.get(at)).copied();
+        let greater = match other.filter(|other| *other > last) {
+            Some(other) => {
+                left -= 1;
+                other
+            }
+            None => {
+                rest = before;
+                last
+            }
+        };
+        if let Some(place) = into.get_mut(end) {
+            *place = greater;
+        }
     }
-    all.extend(a);
-    all.extend(b);
-    all.dedup();
-    all
 }
 
 #[cfg(test)]

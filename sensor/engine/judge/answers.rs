@@ -6,15 +6,15 @@ use super::super::report::{AnswerSeen, Matter, arrival_of};
 use super::Judge;
 
 impl Judge {
-    /// Decides on answers whose query was not seen (rule N2); returns the addresses that were answered and that somebody
-    /// waits for.
+    /// Decides on answers whose query was not seen (rule N2); returns the addresses that somebody waits for: `answered`
+    /// and those that are admitted here.
     pub(super) fn take_answers(
         &mut self,
         mut answers: Vec<AnswerSeen>,
         answered: Vec<Address>,
         save: Vec<NameRecord>,
     ) -> Vec<Address> {
-        let mut addresses = self.awaited(answered);
+        let mut addresses = answered;
         answers.sort_unstable_by_key(arrival_of);
         self.out.batch.names.records = save;
         for mut answer in answers {
@@ -51,28 +51,27 @@ impl Judge {
         addresses
     }
 
-    /// Returns those of the answered addresses that a contact or an alert waits for.
-    fn awaited(&self, mut answered: Vec<Address>) -> Vec<Address> {
+    /// Returns what says whether a contact or an alert waits for an address.
+    pub(super) fn awaited(&self) -> impl Fn(Address) -> bool {
         /// Few wait and many are answered: one bit each of a short hash leaves few to look up.
         const BITS: usize = 1 << 16;
-        let place = |address: &Address| {
+        let place = |address: Address| {
             let (high, low) = address.halves();
             let hash = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
             (hash as usize / 64, 1_u64 << (hash % 64))
         };
         let mut bits = [0_u64; BITS / 64];
         for address in self.contacts.awaited().chain(self.open.awaited()) {
-            let (word, bit) = place(address);
+            let (word, bit) = place(*address);
             if let Some(word) = bits.get_mut(word) {
                 *word |= bit;
             }
         }
-        answered.retain(|address| {
+        move |address| {
             let (word, bit) = place(address);
             bits.get(word).is_some_and(|word| word & bit != 0)
-                && (!self.contacts.waiting_for(*address).is_empty() || self.open.awaits(*address))
-        });
-        answered
+                && (!self.contacts.waiting_for(address).is_empty() || self.open.awaits(address))
+        }
     }
 
     fn is_admitted(&self, answer: &AnswerSeen) -> bool {

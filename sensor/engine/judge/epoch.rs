@@ -31,12 +31,15 @@ impl Judge {
         let mut all = Report::default();
         let mut flows = Vec::with_capacity(reports.len());
         let mut evicted = Evicted::default();
+        let is_awaited = self.awaited();
         for mut report in reports {
+            report.answered.retain(|address| is_awaited(*address));
             evicted.candidates += report.flows.evicted_candidates;
             evicted.others += report.flows.evicted_others;
             flows.push(std::mem::take(&mut report.flows));
             join(&mut all, report);
         }
+        drop(is_awaited);
         self.out.counters.merge(&all.counters);
         self.tell_full_partitions(evicted, mark.now);
         self.take_facts(&mut all, mark.now);
