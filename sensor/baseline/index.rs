@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::model::{Holder, WorkloadId};
+use crate::model::{Holder, Runs, WorkloadId, same_in};
 
 /// So many entries are put in order at once; fewer are looked through one by one.
 const FRESH: usize = 1 << 12;
@@ -19,8 +19,8 @@ pub(super) struct Recent {
     fresh: Vec<Holder>,
     /// Full ones.
     full: Vec<Vec<Holder>>,
-    /// Sorted runs, each at least twice as long as the next.
-    runs: Vec<Vec<Holder>>,
+    /// Those that somebody asked about.
+    runs: Runs<Holder>,
     /// What was handed over, sorted, and the batch that takes it to the ledger.
     handed: VecDeque<(u64, Arc<Vec<Holder>>)>,
 }
@@ -37,38 +37,24 @@ impl Recent {
 
     /// Returns who has an entry for a destination, in any order.
     pub fn of(&mut self, destination: u64) -> Vec<WorkloadId> {
-        self.settle();
+        for full in std::mem::take(&mut self.full) {
+            self.runs.add(full);
+        }
         let mut found: Vec<WorkloadId> = self
             .fresh
             .iter()
             .filter(|holder| holder.destination == destination)
             .map(|holder| holder.workload)
             .collect();
-        for run in self.runs.iter().chain(self.handed.iter().map(|(_, run)| &**run)) {
-            let start = run.partition_point(|holder| holder.destination < destination);
-            let same = run.iter().skip(start);
-            let same = same.take_while(|holder| holder.destination == destination);
-            found.extend(same.map(|holder| holder.workload));
-        }
+        let order = |holder: &Holder| holder.destination.cmp(&destination);
+        let handed = self.handed.iter().flat_map(|(_, run)| same_in(run, order));
+        found.extend(self.runs.same(order).chain(handed).map(|holder| holder.workload));
         found
-    }
-
-    /// Makes runs of what is in no order.
-    fn settle(&mut self) {
-        for mut run in std::mem::take(&mut self.full) {
-            run.sort_unstable();
-            while let Some(longer) = self.runs.pop_if(|last| last.len() < 2 * run.len()) {
-                run.extend(longer);
-                // The sort finds the two runs and merges them.
-                run.sort();
-            }
-            self.runs.push(run);
-        }
     }
 
     /// Hands all entries over in order, to be written with this batch.
     pub fn take(&mut self, batch: u64) -> Arc<Vec<Holder>> {
-        let (runs, full) = (std::mem::take(&mut self.runs), std::mem::take(&mut self.full));
+        let (runs, full) = (self.runs.take(), std::mem::take(&mut self.full));
         let parts = || runs.iter().chain(&full).chain([&self.fresh]);
         let mut all = Vec::with_capacity(parts().map(Vec::len).sum());
         for part in parts() {

@@ -6,6 +6,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::model::Runs;
+
 /// The bits of an entry that are the number of a client; the rest are of the hash.
 const NUMBER_BITS: u32 = 24;
 /// How many clients can be told apart: an entry stands for all whose numbers leave the same rest.
@@ -17,8 +19,7 @@ const NUMBER_MASK: u64 = NUMBERS as u64 - 1;
 pub(super) struct Told {
     /// Appended by workers.
     recent: Mutex<Vec<u64>>,
-    /// Sorted, each at least twice as long as the next.
-    runs: Mutex<Vec<Vec<u64>>>,
+    runs: Mutex<Runs<u64>>,
 }
 
 /// Returns the entry that says that a client was told of the address with this hash.
@@ -38,13 +39,9 @@ impl Told {
     pub fn of(&self, hash: u64) -> Vec<u32> {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = std::mem::take(&mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner));
-        add(&mut runs, recent);
-        let (first, last) = (entry(hash, 0), entry(hash, u32::MAX));
-        let found = runs.iter().flat_map(|run| {
-            let start = run.partition_point(|entry| *entry < first);
-            let from = run.get(start..).unwrap_or_default();
-            from.iter().take_while(|entry| **entry <= last)
-        });
+        runs.add(recent);
+        let wanted = entry(hash, 0);
+        let found = runs.same(|entry| (entry & !NUMBER_MASK).cmp(&wanted));
         let mut numbers: Vec<u32> = found.map(|entry| (entry & NUMBER_MASK) as u32).collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -55,53 +52,15 @@ impl Told {
     pub fn len(&self) -> usize {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner).len();
         let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.iter().map(Vec::len).sum::<usize>() + recent
+        runs.len() + recent
     }
 
     /// Replaces all entries.
     pub fn replace(&self, entries: Vec<u64>) {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.clear();
-        add(&mut runs, entries);
+        *runs = Runs::default();
+        runs.add(entries);
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-fn add(runs: &mut Vec<Vec<u64>>, mut run: Vec<u64>) {
-    if run.is_empty() {
-        return;
-    }
-    run.sort_unstable();
-    while let Some(mut longer) = runs.pop_if(|last| last.len() < 2 * run.len()) {
-        merge(&mut longer, &run);
-        run = longer;
-    }
-    runs.push(run);
-}
-
-/// Merges a sorted run into another from the back, where that one lies: fresh memory for each merge would cost more than
-/// all else.
-fn merge(into: &mut Vec<u64>, run: &[u64]) {
-    let mut left = into.len();
-    into.resize(left + run.len(), 0);
-    let mut end = into.len();
-    let mut rest = run;
-    while let Some((&last, before)) = rest.split_last() {
-        end -= 1;
-        let other = left.checked_sub(1).and_then(|at| into.get(at)).copied();
-        let greater = match other.filter(|other| *other > last) {
-            Some(other) => {
-                left -= 1;
-                other
-            }
-            None => {
-                rest = before;
-                last
-            }
-        };
-        if let Some(place) = into.get_mut(end) {
-            *place = greater;
-        }
     }
 }
 
