@@ -1,84 +1,11 @@
 //! The pairs of one workload in memory, each in the slot that it keeps on disk.
 
-use std::sync::Arc;
-
-use crate::model::{Address, Ledger, Page, Pair, PairKey, PairKeyView, PairView, Places, StoredPair, WorkloadId};
-
-/// A destination with its hash, in as many octets as the destination alone: there are millions of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Key {
-    Domain(u32, Arc<str>),
-    Tenant(u32, Arc<str>),
-    Address(u32, Address),
-    AttemptedDomain(u32, Arc<str>),
-    AttemptedTenant(u32, Arc<str>),
-    AttemptedAddress(u32, Address),
-}
-
-impl Key {
-    fn new(key: PairKey, hash: u32) -> Self {
-        match key {
-            PairKey::Domain(name) => Self::Domain(hash, name),
-            PairKey::Tenant(name) => Self::Tenant(hash, name),
-            PairKey::Address(address) => Self::Address(hash, address),
-            PairKey::AttemptedDomain(name) => Self::AttemptedDomain(hash, name),
-            PairKey::AttemptedTenant(name) => Self::AttemptedTenant(hash, name),
-            PairKey::AttemptedAddress(address) => Self::AttemptedAddress(hash, address),
-        }
-    }
-
-    const fn hash(&self) -> u32 {
-        match self {
-            Self::Domain(hash, _)
-            | Self::Tenant(hash, _)
-            | Self::Address(hash, _)
-            | Self::AttemptedDomain(hash, _)
-            | Self::AttemptedTenant(hash, _)
-            | Self::AttemptedAddress(hash, _) => *hash,
-        }
-    }
-
-    fn view(&self) -> PairKeyView<'_> {
-        match self {
-            Self::Domain(_, name) => PairKeyView::Text(0, name),
-            Self::Tenant(_, name) => PairKeyView::Text(1, name),
-            Self::Address(_, address) => PairKeyView::Address(2, *address),
-            Self::AttemptedDomain(_, name) => PairKeyView::Text(3, name),
-            Self::AttemptedTenant(_, name) => PairKeyView::Text(4, name),
-            Self::AttemptedAddress(_, address) => PairKeyView::Address(5, *address),
-        }
-    }
-
-    fn is(&self, key: &PairKey) -> bool {
-        match (self, key) {
-            (Self::Domain(_, own), PairKey::Domain(name))
-            | (Self::Tenant(_, own), PairKey::Tenant(name))
-            | (Self::AttemptedDomain(_, own), PairKey::AttemptedDomain(name))
-            | (Self::AttemptedTenant(_, own), PairKey::AttemptedTenant(name)) => own == name,
-            (Self::Address(_, own), PairKey::Address(address))
-            | (Self::AttemptedAddress(_, own), PairKey::AttemptedAddress(address)) => own == address,
-            _ => false,
-        }
-    }
-}
-
-impl From<&Key> for PairKey {
-    fn from(key: &Key) -> Self {
-        match key {
-            Key::Domain(_, name) => Self::Domain(Arc::clone(name)),
-            Key::Tenant(_, name) => Self::Tenant(Arc::clone(name)),
-            Key::Address(_, address) => Self::Address(*address),
-            Key::AttemptedDomain(_, name) => Self::AttemptedDomain(Arc::clone(name)),
-            Key::AttemptedTenant(_, name) => Self::AttemptedTenant(Arc::clone(name)),
-            Key::AttemptedAddress(_, address) => Self::AttemptedAddress(*address),
-        }
-    }
-}
+use crate::model::{Ledger, Page, Pair, PairKey, PairView, Places, StoredPair, WorkloadId};
 
 /// One pair.
 #[derive(Debug, Clone)]
 struct Entry {
-    key: Key,
+    key: PairKey,
     pair: Pair,
 }
 
@@ -134,7 +61,6 @@ impl Loaded {
     /// Puts a pair into its slot; `hash` is that of its key.
     pub fn put(&mut self, stored: StoredPair, hash: u32) {
         let StoredPair { slot, key, pair } = stored;
-        let key = Key::new(key, hash);
         let (number, at) = place(slot);
         if self.parts.len() <= number {
             self.parts.reserve_exact(number + 1 - self.parts.len());
@@ -170,15 +96,13 @@ impl Loaded {
 
     /// Returns the slot of a destination.
     pub fn slot_of(&self, key: &PairKey, hash: u32) -> Option<u32> {
-        let is_it = |&slot: &u32| {
-            self.entry(slot)
-                .is_some_and(|entry| entry.key.hash() == hash && entry.key.is(key))
-        };
+        let is_it = |&slot: &u32| self.entry(slot).is_some_and(|entry| entry.key == *key);
         self.index.of(wide(hash)).find(is_it)
     }
 
     fn entry(&self, slot: u32) -> Option<&Entry> {
-        entry_in(&self.parts, slot)
+        let (number, at) = place(slot);
+        self.parts.get(number)?.entries.get(at)?.as_ref()
     }
 
     /// Returns the pair in a slot.
@@ -188,7 +112,7 @@ impl Loaded {
 
     /// Returns the destination of the pair in a slot.
     pub fn key(&self, slot: u32) -> Option<PairKey> {
-        self.entry(slot).map(|entry| PairKey::from(&entry.key))
+        self.entry(slot).map(|entry| entry.key.clone())
     }
 
     /// Returns the pair in a slot, to change it; its page has to be written again.
@@ -261,7 +185,7 @@ impl Loaded {
     pub fn destinations(&self) -> u32 {
         let entries = self.parts.iter().flat_map(|part| part.entries.iter().flatten());
         let count = entries
-            .filter(|entry| matches!(entry.key, Key::Domain(..) | Key::Address(..)))
+            .filter(|entry| matches!(entry.key, PairKey::Domain(_) | PairKey::Address(_)))
             .count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
@@ -275,14 +199,9 @@ const fn place(slot: u32) -> (usize, usize) {
     )
 }
 
-/// Spreads a hash over the 64 bits of which a table looks at both ends.
+/// Puts a hash where a table of places looks at it.
 const fn wide(hash: u32) -> u64 {
-    (hash as u64) << 32 | hash as u64
-}
-
-fn entry_in(parts: &[Part], slot: u32) -> Option<&Entry> {
-    let (number, at) = place(slot);
-    parts.get(number)?.entries.get(at)?.as_ref()
+    (hash as u64) << 32
 }
 
 #[cfg(test)]
