@@ -202,13 +202,6 @@ impl Pair {
         self.name.iter().chain(more)
     }
 
-    /// Returns the name of a pair that has one.
-    #[must_use]
-    pub fn only_name(&self) -> Option<&Arc<Provenance>> {
-        let has_more = self.more.as_ref().is_some_and(|more| !more.names.is_empty());
-        self.name.as_ref().filter(|_| !has_more)
-    }
-
     /// Returns [`Pair::names`], to put others in their place that say the same.
     pub fn names_mut(&mut self) -> impl Iterator<Item = &mut Arc<Provenance>> {
         let more = self.more.iter_mut().flat_map(|more| more.names.iter_mut());

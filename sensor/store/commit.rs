@@ -120,30 +120,23 @@ impl Store {
                 &v1::last_use_key(present),
             )?;
         }
-        let waits_from = batch.waits_from.unwrap_or(0).min(batch.sequence);
-        let trims_pending = waits_from.saturating_sub(writer.pending_trimmed) >= PENDING_STEP;
-        if trims_pending {
-            let (from, to) = (writer.pending_trimmed, waits_from);
-            changes.delete_range(Table::Pending, &v1::sequence_key(from), &v1::sequence_key(to))?;
-        }
-        let counted_from = batch.counted_from.unwrap_or(0).min(batch.sequence);
-        let trims_counted = counted_from.saturating_sub(writer.counted_trimmed) >= PENDING_STEP;
-        if trims_counted {
-            let (from, to) = (writer.counted_trimmed, counted_from);
-            changes.delete_range(Table::State, &v1::counted_key(from), &v1::counted_key(to))?;
-        }
+        let pending = (
+            writer.pending_trimmed,
+            batch.waits_from.unwrap_or(0).min(batch.sequence),
+        );
+        let pending_trimmed = changes.trim(Table::Pending, v1::sequence_key, pending)?;
+        let counted = (
+            writer.counted_trimmed,
+            batch.counted_from.unwrap_or(0).min(batch.sequence),
+        );
+        let counted_trimmed = changes.trim(Table::State, v1::counted_key, counted)?;
         self.renew(&mut changes, batch)?;
         changes.index(&batch.holders)?;
         self.rows.write(changes.batch, batch.durability)?;
 
         writer.committed = committed;
         writer.recent.put(place, batch.at);
-        if trims_pending {
-            writer.pending_trimmed = waits_from;
-        }
-        if trims_counted {
-            writer.counted_trimmed = counted_from;
-        }
+        (writer.pending_trimmed, writer.counted_trimmed) = (pending_trimmed, counted_trimmed);
         writer.names_trimmed = if trims_names {
             present
         } else {
@@ -220,6 +213,20 @@ impl Changes<'_> {
     fn delete_range(&mut self, table: Table, from: &[u8], to: &[u8]) -> Result<(), LedgerError> {
         self.batch.delete_range_cf(self.rows.family(table)?, from, to);
         Ok(())
+    }
+
+    /// Deletes the rows of batches from one to another, once they are enough; returns up to which they are deleted then.
+    fn trim<K: AsRef<[u8]>>(
+        &mut self,
+        table: Table,
+        key: impl Fn(u64) -> K,
+        (from, to): (u64, u64),
+    ) -> Result<u64, LedgerError> {
+        if to.saturating_sub(from) < PENDING_STEP {
+            return Ok(from);
+        }
+        self.delete_range(table, key(from).as_ref(), key(to).as_ref())?;
+        Ok(to)
     }
 
     fn put_json<T: serde::Serialize>(&mut self, table: Table, key: &[u8], record: &T) -> Result<(), LedgerError> {

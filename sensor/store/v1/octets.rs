@@ -13,49 +13,6 @@ pub fn put_varint(row: &mut Vec<u8>, mut value: u64) {
     row.push(value as u8);
 }
 
-/// A few numbers on their way to a row, six whatever they are: written one after the other without asking for room.
-#[derive(Debug, Clone, Copy)]
-pub struct Short {
-    octets: [u8; 64],
-    used: usize,
-}
-
-impl Short {
-    pub const fn new() -> Self {
-        Self {
-            octets: [0; 64],
-            used: 0,
-        }
-    }
-
-    /// Adds an octet.
-    pub fn octet(&mut self, octet: u8) {
-        if let Some(place) = self.octets.get_mut(self.used) {
-            *place = octet;
-            self.used += 1;
-        }
-    }
-
-    /// Adds a varint, as [`put_varint`] writes it.
-    pub fn varint(&mut self, mut value: u64) {
-        while value > 0x7f {
-            self.octet((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.octet(value as u8);
-    }
-
-    /// Adds a signed number, as [`put_signed`] writes it.
-    pub fn signed(&mut self, value: i64) {
-        self.varint(((value << 1) ^ (value >> 63)).cast_unsigned());
-    }
-
-    /// Appends what was added.
-    pub fn put(&self, row: &mut Vec<u8>) {
-        row.extend_from_slice(self.octets.get(..self.used).unwrap_or_default());
-    }
-}
-
 /// Appends a signed number in zigzag form, so that small ones of either sign are short.
 pub fn put_signed(row: &mut Vec<u8>, value: i64) {
     put_varint(row, ((value << 1) ^ (value >> 63)).cast_unsigned());
@@ -220,18 +177,6 @@ mod tests {
             prop_assert_eq!(octets.wide(), Some(wide));
             prop_assert!(octets.is_empty());
         }
-    }
-
-    #[test]
-    fn numbers_that_are_collected_are_written_the_same() {
-        let (mut row, mut direct) = (Vec::new(), Vec::new());
-        let mut short = Short::new();
-        for value in [u64::MAX, 0x7f, 0x80, u64::MAX, 300, u64::MAX] {
-            short.varint(value);
-            put_varint(&mut direct, value);
-        }
-        short.put(&mut row);
-        assert_eq!(row, direct);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::model::{
 };
 
 use super::VERSION;
-use super::octets::{Octets, Short, put_address, put_signed, put_text, put_time, put_varint, put_wide};
+use super::octets::{Octets, put_address, put_signed, put_text, put_time, put_varint, put_wide};
 
 /// Stands where a novelty's fate would, for a pair without one.
 const NOT_NEW: u8 = 0;
@@ -142,10 +142,9 @@ const LEAST_PAIR: usize = 11;
 
 fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
     let pair = view.pair;
-    let has_names_before = match (pair.only_name(), before.names.as_slice()) {
-        (Some(name), [one]) => one.names_alike(name),
-        _ => before.names.len() == pair.names().count() && before.names.iter().zip(pair.names()).all(alike),
-    };
+    let alike = |(one, other): (&Arc<Provenance>, &Arc<Provenance>)| one.names_alike(other);
+    let has_names_before =
+        before.names.len() == pair.names().count() && before.names.iter().zip(pair.names()).all(alike);
     let (kind, is_tail) = match view.key {
         PairKeyView::Text(kind, text) => {
             let first = pair.names().next();
@@ -155,11 +154,9 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
     };
     let days = pair.days().bits;
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-    let mut head = Short::new();
-    head.varint(u64::from(view.slot));
-    head.octet(kind | flag(has_names_before, NAMES_BEFORE) | flag(is_tail, KEY_IS_TAIL) | flag(days == 1, ONE_DAY));
-    head.octet(pair.ports().count() as u8);
-    head.put(row);
+    put_varint(row, u64::from(view.slot));
+    row.push(kind | flag(has_names_before, NAMES_BEFORE) | flag(is_tail, KEY_IS_TAIL) | flag(days == 1, ONE_DAY));
+    row.push(pair.ports().count() as u8);
     if !has_names_before {
         put_varint(row, pair.names().count() as u64);
         for name in pair.names() {
@@ -175,14 +172,12 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
         PairKeyView::Address(_, address) => put_address(row, address),
     }
     let first = pair.first().0;
-    let mut numbers = Short::new();
-    numbers.signed(first.wrapping_sub(before.first.0));
+    put_signed(row, first.wrapping_sub(before.first.0));
     before.first = pair.first();
-    numbers.signed(pair.last().0.wrapping_sub(first));
-    numbers.varint(u64::from(pair.count));
-    numbers.varint(pair.octets_out);
-    numbers.varint(pair.octets_in);
-    numbers.put(row);
+    put_signed(row, pair.last().0.wrapping_sub(first));
+    put_varint(row, u64::from(pair.count));
+    put_varint(row, pair.octets_out);
+    put_varint(row, pair.octets_in);
     if days != 1 {
         put_wide(row, days);
     }
@@ -196,10 +191,6 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
         }
         None => row.push(NOT_NEW),
     }
-}
-
-fn alike((one, other): (&Arc<Provenance>, &Arc<Provenance>)) -> bool {
-    one.names_alike(other)
 }
 
 fn read_stored(octets: &mut Octets<'_>, before: &mut PairBefore) -> Option<StoredPair> {
