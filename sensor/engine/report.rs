@@ -53,8 +53,9 @@ const TOLD_FOR: Span = Span::hours(1);
 /// Returns the number of the stretch in which a fact is told once by each worker. What the judge makes of the first must
 /// not change by the others', since how many there are depends on the number of workers (rule T2).
 #[must_use]
-pub const fn telling(at: Timestamp) -> i64 {
-    at.0.div_euclid(TOLD_FOR.0)
+pub const fn telling(at: Timestamp) -> i32 {
+    // i64 nanoseconds reach 2,562,047 hours either way, so the quotient always fits.
+    at.0.div_euclid(TOLD_FOR.0) as i32
 }
 
 /// A fact that matters beyond its partition.

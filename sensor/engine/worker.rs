@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
-use crate::model::{Address, Counter, Counters, MacAddress, NameRecord, Packet, Segment, Span, Timestamp};
+use crate::model::{Address, Counter, Counters, MacAddress, NameRecord, Packet, Segment, Span};
 use crate::names::{Interner, Names, SharedNames};
 
 use super::limits::Limits;
@@ -55,12 +55,12 @@ struct Shared {
     report: Report,
     /// When facts were told, each by a seeded 64-bit hash: two that share one are as likely as a disk's undetected read
     /// error.
-    told: HashMap<u64, i64, foldhash::fast::RandomState>,
+    told: HashMap<u64, i32, foldhash::fast::RandomState>,
     hasher: foldhash::quality::RandomState,
     /// What was told last of each host, by a seeded 64-bit hash of it.
     hosts: HashMap<u64, Host, foldhash::fast::RandomState>,
     /// Of the facts that are true of a whole source or link, the one told last of each kind.
-    latest: [Option<(Fact, i64)>; 3],
+    latest: [Option<(Fact, i32)>; 3],
 }
 
 /// What was told last of a host. Nearly always it is what is to be told again, and one look tells that; each value is 32
@@ -163,7 +163,7 @@ impl Worker {
 impl Shared {
     /// Tells that a hardware address sends for the sender of a packet.
     fn tell_mac(&mut self, mac: MacAddress, packet: &Packet) {
-        let (tag, now) = (self.tag(mac), stretch(packet.time));
+        let (tag, now) = (self.tag(mac), telling(packet.time));
         let host = self.host(packet.segment, packet.from);
         if (host.mac, host.mac_told) != (tag, now) {
             (host.mac, host.mac_told) = (tag, now);
@@ -173,7 +173,7 @@ impl Shared {
 
     /// Tells that a server answered a client.
     fn tell_answered(&mut self, answered: Answered, packet: &Packet) {
-        let (tag, now) = (self.tag(answered.server), stretch(packet.time));
+        let (tag, now) = (self.tag(answered.server), telling(packet.time));
         let host = self.host(answered.segment, answered.client);
         if (host.server, host.server_told) != (tag, now) {
             (host.server, host.server_told) = (tag, now);
@@ -240,11 +240,6 @@ impl Shared {
             None => self.report.opened.push((segment, 1, external)),
         }
     }
-}
-
-/// Returns [`telling`] in 32 bits, which reach a quarter of a million years either way.
-fn stretch(at: Timestamp) -> i32 {
-    i32::try_from(telling(at)).unwrap_or(i32::MAX)
 }
 
 /// Ends a table of a partition as a mark says.

@@ -125,12 +125,12 @@ impl Known {
 
     /// Says whether new evidence is the later one; of two at one time, the greater one.
     fn is_before(&self, new: &Evidence) -> bool {
-        let content = |ttl, kind, provenance: &Provenance| (ttl, kind, provenance.server, provenance.chain.clone());
+        let (own, other) = (&self.provenance, &new.provenance);
         match self.last.cmp(&new.last) {
             Ordering::Less => true,
             Ordering::Greater => false,
             Ordering::Equal => {
-                content(self.ttl, self.kind(), &self.provenance) < content(new.ttl, new.kind, &new.provenance)
+                (self.ttl, self.kind(), own.server, &own.chain) < (new.ttl, new.kind, other.server, &other.chain)
             }
         }
     }

@@ -6,15 +6,14 @@ use super::super::report::{AnswerSeen, Matter, arrival_of};
 use super::Judge;
 
 impl Judge {
-    /// Decides on answers whose query was not seen (rule N2); returns the addresses that somebody waits for: `answered`
+    /// Decides on answers whose query was not seen (rule N2); returns the addresses that somebody waits for: `addresses`
     /// and those that are admitted here.
     pub(super) fn take_answers(
         &mut self,
         mut answers: Vec<AnswerSeen>,
-        answered: Vec<Address>,
+        mut addresses: Vec<Address>,
         save: Vec<NameRecord>,
     ) -> Vec<Address> {
-        let mut addresses = answered;
         answers.sort_unstable_by_key(arrival_of);
         self.out.batch.names.records = save;
         for mut answer in answers {
