@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use crate::model::{Address, Chunked, Evidence, NameRecord, Places, Provenance, Span, Timestamp};
 
-use super::known::{Known, Piece};
-use super::life::SAVED_EVERY;
+use super::known::{Known, Piece, SAVED_EVERY};
 
 /// How many names of one client an address keeps; a further one drops the one answered longest ago.
 pub const NAMES_A_CLIENT: usize = 16;

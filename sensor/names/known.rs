@@ -3,9 +3,11 @@
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
-use crate::model::{Address, Admission, Evidence, EvidenceKind, Provenance, Span, Timestamp};
+use crate::model::{Address, Admission, Evidence, EvidenceKind, Provenance, Span, Timestamp, kept_until, used_until};
 
-use super::life::{SAVED_EVERY, kept_until, used_until};
+/// Evidence goes to the ledger again once its last answer or use is this much later than the stored one: half of
+/// [`crate::model::LIFE_FLOOR`] would do, less keeps more of its life across a restart.
+pub(super) const SAVED_EVERY: Span = Span::minutes(15);
 
 /// One piece of evidence, and when it was last handed to the ledger; 64 octets, since there are millions.
 #[derive(Debug, Clone)]

@@ -311,9 +311,8 @@ fn age_of(client: Client, piece: &Piece<'_>) -> Age {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::life::{KEPT_FOR, LIFE_FLOOR};
     use super::*;
-    use crate::model::{Admission, EvidenceKind, Provenance};
+    use crate::model::{Admission, EvidenceKind, KEPT_FOR, LIFE_FLOOR, Provenance};
 
     fn evidence(client: u8, name: &str, at: i64, ttl: u32) -> Evidence {
         let last = Timestamp(at);

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocksdb::CompactionDecision;
 
-use crate::model::{Day, NameRecord, SECOND, Span, Timestamp};
+use crate::model::{Day, NameRecord, Span, Timestamp, kept_until};
 
 use super::v1;
 
@@ -22,9 +22,6 @@ pub const RECENT: usize = 600;
 
 /// How much longer than a pair its entry in the index lives: a pair in use writes its entry anew only now and then.
 const HOLDER_GRACE: Span = Span::days(60);
-
-/// How long expired evidence is kept after its last answer, to say `expired` (rule N3).
-const NAME_KEPT: Span = Span::hours(24);
 
 /// The longest that a name is kept after its last answer, whatever its time to live: a forged one may say 136 years.
 const NAME_CAP: Span = Span::days(180);
@@ -100,11 +97,7 @@ impl Expiry {
 /// Returns when a name is of use for the last time: alive, or kept to say that it is expired (rule N3).
 pub fn last_use(record: &NameRecord) -> Timestamp {
     let evidence = &record.evidence;
-    let ttl = Span(i64::from(evidence.greatest_ttl) * SECOND);
-    evidence
-        .expires
-        .max(evidence.last.plus(ttl.max(NAME_KEPT)))
-        .min(evidence.last.plus(NAME_CAP))
+    kept_until(evidence.last, evidence.greatest_ttl, evidence.expires).min(evidence.last.plus(NAME_CAP))
 }
 
 /// Decides about a page: removed if all of its pairs are expired, marked if some are.

@@ -6,8 +6,10 @@ use smallvec::SmallVec;
 
 use crate::flow::Class;
 use crate::identity::Locality;
-use crate::model::{Address, Admission, Counter, Evidence, Malformed, NameRecord, Packet, Provenance};
-use crate::names::{Interner, QueryKey, SharedNames, answered_until, counted_ttl};
+use crate::model::{
+    Address, Admission, Counter, Evidence, Malformed, NameRecord, Packet, Provenance, answered_until, counted_ttl,
+};
+use crate::names::{Interner, QueryKey, SharedNames};
 use crate::wire::dns::{self, Role};
 
 use super::super::decoder::OFF_PORTS;
