@@ -132,23 +132,21 @@ impl FlowTable {
     pub fn knows(&self, packet: &Packet) -> bool {
         let (key, _) = FlowKey::of(packet);
         let found = self.find(self.hasher.hash_one(key), &key);
-        let flow = found.and_then(|handle| match handle & OTHER_BIT {
-            0 => self.candidates.get(handle),
-            _ => self.others.get(handle & !OTHER_BIT),
-        });
+        let flow = found.and_then(|handle| self.flow(handle));
         flow.is_some_and(|flow| !flow.is_replaced_by(packet))
     }
 
     fn open(&mut self, hash: u64, key: FlowKey, side: Side, packet: &Packet, is_dns: bool, class: Class) {
-        let (slab, bit) = match class {
-            Class::Candidate => (&mut self.candidates, 0),
-            Class::Other => (&mut self.others, OTHER_BIT),
+        let bit = match class {
+            Class::Candidate => 0,
+            Class::Other => OTHER_BIT,
         };
+        let (slab, _) = self.slab(bit);
         if slab.is_full()
             && let Some(victim) = slab.victim(packet.time)
-            && let Some(flow) = slab.get(victim)
+            && let Some(key) = slab.get(victim).map(|flow| flow.key)
         {
-            let hash = self.hasher.hash_one(flow.key);
+            let hash = self.hasher.hash_one(key);
             *match class {
                 Class::Candidate => &mut self.report.evicted_candidates,
                 Class::Other => &mut self.report.evicted_others,
@@ -161,11 +159,7 @@ impl FlowTable {
             flow.show_dns(side);
         }
         let due = flow.last.plus(flow.patience());
-        let slab = if bit == 0 {
-            &mut self.candidates
-        } else {
-            &mut self.others
-        };
+        let (slab, _) = self.slab(bit);
         let slot = slab.insert(flow);
         if class == Class::Candidate {
             slab.list(slot);
@@ -175,15 +169,16 @@ impl FlowTable {
     }
 
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
-        let matches = |&handle: &u32| {
-            let slab = if handle & OTHER_BIT == 0 {
-                &self.candidates
-            } else {
-                &self.others
-            };
-            slab.get(handle & !OTHER_BIT).is_some_and(|flow| flow.key == *key)
-        };
+        let matches = |&handle: &u32| self.flow(handle).is_some_and(|flow| flow.key == *key);
         self.index.of(hash).find(matches)
+    }
+
+    fn flow(&self, handle: u32) -> Option<&Flow> {
+        if handle & OTHER_BIT == 0 {
+            self.candidates.get(handle)
+        } else {
+            self.others.get(handle & !OTHER_BIT)
+        }
     }
 
     fn slab(&mut self, handle: u32) -> (&mut Slab, u32) {
