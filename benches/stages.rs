@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use firstcontact::destination::Aggregation;
 use firstcontact::engine::{
-    DecodeReport, Decoder, Ending, Judge, Limits, Mark, Packets, Records, Setup, Worker, WorkerSetup,
+    DecodeReport, Decoder, Ending, Judge, Limits, Mark, Packets, Records, Report, Setup, Worker, WorkerSetup,
 };
 use firstcontact::flow::{Class, FlowTable};
 use firstcontact::identity::Network;
@@ -56,8 +56,8 @@ impl Packets for Kept {
 
 /// The whole engine on the caller's thread.
 struct Engine {
-    names: Arc<Names>,
     worker: Worker,
+    spare: Report,
     judge: Judge,
     batches: usize,
 }
@@ -69,13 +69,13 @@ impl Engine {
         let names = Arc::new(Names::new());
         let network = Arc::new(Network::new(&policy.network));
         let limits = Limits::of(policy.memory);
-        let store = Store::temporary(16 << 20, policy.baseline.retention).expect("a temporary folder");
+        let store = Arc::new(Store::temporary(16 << 20, policy.baseline.retention).expect("a temporary folder"));
         let judge = Judge::new(Setup {
             aggregation: Aggregation::new(&policy).expect("the built-in rules"),
             network: Arc::clone(&network),
             limits,
             records: Records::NotWanted,
-            ledger: Arc::new(store),
+            ledger: Arc::clone(&store) as _,
             names: Arc::clone(&names),
             policy,
         });
@@ -85,11 +85,12 @@ impl Engine {
             settle: Span::seconds(5),
             limits,
             records: Records::NotWanted,
-            shared_names: Default::default(),
+            names: Arc::clone(&names),
+            ledger: Arc::clone(&store) as _,
         };
         Self {
-            names,
             worker: Worker::new(0, 1, setup),
+            spare: Report::default(),
             judge: judge.expect("an empty ledger"),
             batches: 0,
         }
@@ -103,8 +104,14 @@ impl Packets for Engine {
 
     fn mark(&mut self, mark: Mark, report: DecodeReport) {
         self.worker.end_epoch(&mark);
-        let reports = vec![self.worker.report(&self.names)];
-        let outcome = self.judge.epoch(&mark, report, reports).expect("a readable ledger");
+        let mut reports = [self.worker.report(std::mem::take(&mut self.spare))];
+        let outcome = self
+            .judge
+            .epoch(&mark, report, &mut reports)
+            .expect("a readable ledger");
+        let [mut report] = reports;
+        report.clear();
+        self.spare = report;
         self.batches += usize::from(!outcome.batch.is_empty());
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use firstcontact::destination::Aggregation;
 use firstcontact::engine::{
-    DecodeReport, Decoder, Ending, Judge, Limits, Mark, Packets, Records, Setup, Worker, WorkerSetup,
+    DecodeReport, Decoder, Ending, Judge, Limits, Mark, Packets, Records, Report, Setup, Worker, WorkerSetup,
 };
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, JournalRow, Ledger, LedgerError, LinkType, Opening,
-    Packet, PairView, Policy, SavedNames, SourceId, Span, StoredPage, Timestamp, WorkloadId,
+    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, JournalRow, Ledger, LedgerError, LinkType, NameRow,
+    NameView, NameWriter, Opening, Packet, PairView, Policy, SavedNames, SourceId, Span, StoredPage, Timestamp,
+    WorkloadId,
 };
 use firstcontact::names::Names;
 use proptest::prelude::*;
@@ -39,6 +40,12 @@ impl Ledger for Nothing {
         Ok(SavedNames::default())
     }
 
+    fn name_writer(&self) -> Box<dyn NameWriter> {
+        Box::new(Self)
+    }
+
+    fn end_names(&self, _: &mut NameRow, _: &dyn Fn(firstcontact::model::Segment) -> Arc<str>) {}
+
     fn pages(&self, _: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         Ok(Vec::new())
     }
@@ -60,10 +67,21 @@ impl Ledger for Nothing {
     }
 }
 
+impl NameWriter for Nothing {
+    fn add(&mut self, _: &NameView<'_>) {}
+
+    fn take(&mut self) -> Vec<NameRow> {
+        Vec::new()
+    }
+
+    fn reuse(&mut self, _: Vec<u8>) {}
+}
+
 /// The engine with some workers, without threads. `turn` chooses in which order workers write names and report.
 struct Engine {
     workers: Vec<Worker>,
-    names: Arc<Names>,
+    /// Reports of the epoch before, for the next.
+    spare: Vec<Report>,
     judge: Judge,
     turn: usize,
     /// Alerts, records and events, as text.
@@ -86,7 +104,8 @@ impl Engine {
             settle: policy.names.settle,
             limits,
             records: Records::Wanted,
-            shared_names: Default::default(),
+            names: Arc::clone(&names),
+            ledger: Arc::new(Nothing),
         };
         let judge = Judge::new(Setup {
             aggregation: Aggregation::new(&policy).expect("the built-in rules"),
@@ -99,7 +118,7 @@ impl Engine {
         });
         Self {
             workers: (0..workers).map(|n| Worker::new(n, workers, setup.clone())).collect(),
-            names,
+            spare: Vec::new(),
             judge: judge.expect("an empty ledger can be read"),
             turn,
             given: Vec::new(),
@@ -118,8 +137,12 @@ impl Packets for Engine {
         self.workers.iter_mut().for_each(|worker| worker.end_epoch(&mark));
         let count = self.workers.len();
         let order = (0..count).map(|n| (n + self.turn) % count);
-        let reports = order.map(|n| self.workers[n].report(&self.names)).collect();
-        let outcome = self.judge.epoch(&mark, report, reports).expect("nothing is read");
+        let mut reports: Vec<Report> = order
+            .map(|n| self.workers[n].report(self.spare.pop().unwrap_or_default()))
+            .collect();
+        let outcome = self.judge.epoch(&mark, report, &mut reports).expect("nothing is read");
+        reports.iter_mut().for_each(Report::clear);
+        self.spare = reports;
         self.counters.merge(&outcome.counters);
         let alerts = outcome.batch.deliver.iter().map(|alert| format!("{alert:?}"));
         self.given.extend(alerts);

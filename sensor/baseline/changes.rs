@@ -38,8 +38,15 @@ impl Baseline {
         let JournalRow { octets, pairs, .. } = std::mem::take(&mut self.row);
         self.note_row(self.sequence, pairs);
         // The next row is likely to be about as long.
+        self.row.octets = self.spare.take().unwrap_or_default();
         self.row.octets.reserve(octets.len().min(ROW_AHEAD));
         octets
+    }
+
+    /// Takes memory that a journal row took before.
+    pub fn reuse(&mut self, mut octets: Vec<u8>) {
+        octets.clear();
+        self.spare = Some(octets);
     }
 
     /// Appends a pair to this batch's journal row.

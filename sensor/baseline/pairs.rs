@@ -29,7 +29,7 @@ pub struct PairPlace {
 
 /// What a contact adds to a pair when it is recorded.
 #[derive(Debug, Clone)]
-pub struct ContactFacts {
+pub struct ContactFacts<'a> {
     /// The first packet.
     pub first: Timestamp,
     /// The last packet so far.
@@ -41,7 +41,7 @@ pub struct ContactFacts {
     /// The responder's port.
     pub port: u16,
     /// The name that led there and the server that gave it.
-    pub name: Option<Arc<Provenance>>,
+    pub name: Option<&'a Arc<Provenance>>,
 }
 
 /// The baseline of one ledger.
@@ -66,6 +66,8 @@ pub struct Baseline {
     pub(super) indexed_through: u64,
     /// This batch's journal row so far.
     pub(super) row: JournalRow,
+    /// Memory for the next one.
+    pub(super) spare: Option<Vec<u8>>,
     pub(super) loaded_pairs: usize,
     pub(super) next_trim: u64,
     pub(super) sequence: u64,
@@ -88,6 +90,7 @@ impl Baseline {
             recent: Recent::default(),
             indexed_through: 0,
             row: JournalRow::default(),
+            spare: None,
             loaded_pairs: 0,
             next_trim: 0,
             sequence: 0,
@@ -244,29 +247,41 @@ impl Baseline {
         ledger: &dyn Ledger,
         workload: WorkloadId,
         key: &PairKey,
-        contact: &ContactFacts,
+        contact: &ContactFacts<'_>,
         novelty: Option<Novelty>,
     ) -> Result<PairPlace, LedgerError> {
         let retention = self.retention;
         let hash = self.hash(key);
         let loaded = self.load(ledger, workload)?;
-        let (slot, is_new) = match loaded.slot_of(key, hash) {
-            Some(slot) => (slot, false),
-            None => (loaded.add(key.clone(), hash, Pair::new(contact.first)), true),
+        let (slot, is_new, is_notable, indexed) = match loaded.slot_of(key, hash) {
+            Some(slot) => {
+                let Some(pair) = loaded.change(slot) else {
+                    return Ok(PairPlace { workload, slot });
+                };
+                let is_forgotten = window::is_forgotten(pair, contact.first, retention);
+                if is_forgotten {
+                    *pair = Pair::new(contact.first);
+                }
+                let indexed = (!is_forgotten).then(|| pair.last().day());
+                let is_notable = add(pair, contact) || is_forgotten || novelty.is_some();
+                if let Some(novelty) = novelty {
+                    pair.set_novelty(novelty);
+                }
+                (slot, false, is_notable, indexed)
+            }
+            None => {
+                // Whole before it is put anywhere: sharing the name and the key is an atomic step each, which waits for
+                // whatever was written to fresh memory before.
+                let mut pair = Pair::new(contact.first);
+                add(&mut pair, contact);
+                if let Some(novelty) = novelty {
+                    pair.set_novelty(novelty);
+                }
+                let slot = loaded.add(key.clone(), hash, pair);
+                loaded.change(slot);
+                (slot, true, true, None)
+            }
         };
-        let Some(pair) = loaded.change(slot) else {
-            return Ok(PairPlace { workload, slot });
-        };
-        let is_forgotten = window::is_forgotten(pair, contact.first, retention);
-        if is_forgotten {
-            *pair = Pair::new(contact.first);
-        }
-        let is_fresh = is_new || is_forgotten;
-        let indexed = (!is_fresh).then(|| pair.last().day());
-        let is_notable = add(pair, contact) || is_fresh || novelty.is_some();
-        if let Some(novelty) = novelty {
-            pair.set_novelty(novelty);
-        }
         let place = PairPlace { workload, slot };
         self.loaded_pairs += usize::from(is_new);
         self.note_unfolded(workload);
@@ -366,7 +381,7 @@ fn holder(workload: WorkloadId, key: &PairKey, day: Day) -> Holder {
 }
 
 /// Adds a contact; says whether that changed what a restart must not lose: days, ports and names, and the first contact.
-fn add(pair: &mut Pair, contact: &ContactFacts) -> bool {
+fn add(pair: &mut Pair, contact: &ContactFacts<'_>) -> bool {
     let mut is_notable = pair.begin(contact.first);
     pair.count = pair.count.saturating_add(1);
     pair.octets_out = pair.octets_out.saturating_add(contact.octets_out);
@@ -374,7 +389,7 @@ fn add(pair: &mut Pair, contact: &ContactFacts) -> bool {
     is_notable |= pair.extend(contact.last);
     is_notable |= pair.add_day(contact.first.day());
     is_notable |= pair.add_port(contact.port);
-    if let Some(name) = &contact.name {
+    if let Some(name) = contact.name {
         is_notable |= pair.add_name(name);
     }
     is_notable

@@ -1,7 +1,7 @@
 //! What is handed on to the ledger and what is forgotten.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::model::*;
 
@@ -13,6 +13,19 @@ const WORKLOAD: WorkloadId = WorkloadId(1);
 #[derive(Default)]
 pub struct Paper {
     pages: Mutex<BTreeMap<(WorkloadId, u32), StoredPage>>,
+}
+
+/// The baseline writes no names.
+struct NoNames;
+
+impl NameWriter for NoNames {
+    fn add(&mut self, _: &NameView<'_>) {}
+
+    fn take(&mut self) -> Vec<NameRow> {
+        Vec::new()
+    }
+
+    fn reuse(&mut self, _: Vec<u8>) {}
 }
 
 fn owned(view: &PairView<'_>) -> StoredPair {
@@ -32,6 +45,12 @@ impl Ledger for Paper {
     fn names(&self, _: Timestamp) -> Result<SavedNames, LedgerError> {
         Ok(SavedNames::default())
     }
+
+    fn name_writer(&self) -> Box<dyn NameWriter> {
+        Box::new(NoNames)
+    }
+
+    fn end_names(&self, _: &mut NameRow, _: &dyn Fn(Segment) -> Arc<str>) {}
 
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         let pages = self.pages.lock().unwrap();
@@ -66,7 +85,7 @@ fn key(n: u32) -> PairKey {
     PairKey::Domain(format!("{n}.example").into())
 }
 
-fn facts(at: i64) -> ContactFacts {
+fn facts(at: i64) -> ContactFacts<'static> {
     ContactFacts {
         first: Timestamp(at),
         last: Timestamp(at),

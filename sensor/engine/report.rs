@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::flow::FlowReport;
 use crate::model::{
-    Address, Arrival, Counters, Endpoint, Epoch, Evidence, MacAddress, NameRecord, Segment, SegmentDetail, SourceId,
-    Span, Timestamp, Transport,
+    Address, Arrival, Counters, Endpoint, Epoch, Evidence, MacAddress, NameRow, Segment, SegmentDetail, SourceId, Span,
+    Timestamp, Transport,
 };
 
 /// The end of an epoch, as it travels in the packet queues.
@@ -174,10 +174,40 @@ pub struct Report {
     pub opened: Vec<(Segment, u64, u64)>,
     /// Some of the flows with both ends outside, to tell which prefix is missing.
     pub outside: Vec<(Segment, Address, Address)>,
-    /// Evidence for the ledger.
-    pub save: Vec<NameRecord>,
+    /// Names for the ledger, in its form.
+    pub save: Vec<NameRow>,
+    /// Memory of rows of names that were written, on its way back to the worker.
+    pub spare: Vec<Vec<u8>>,
     /// What was counted.
     pub counters: Counters,
+}
+
+impl Report {
+    /// Empties the report; the memory that it took is kept for the next one.
+    pub fn clear(&mut self) {
+        let Self {
+            flows,
+            answers,
+            answered,
+            truncated,
+            facts,
+            opened,
+            outside,
+            save,
+            spare,
+            counters,
+        } = self;
+        flows.clear();
+        answers.clear();
+        answered.clear();
+        truncated.clear();
+        facts.clear();
+        opened.clear();
+        outside.clear();
+        save.clear();
+        spare.clear();
+        *counters = Counters::default();
+    }
 }
 
 /// Orders answers as they arrived.

@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
-use crate::model::{Address, Counter, Counters, MacAddress, NameRecord, Packet, Segment, Span};
-use crate::names::{Interner, Names, SharedNames};
+use crate::model::{Address, Counter, Counters, Ledger, MacAddress, NameWriter, Packet, Segment, Span};
+use crate::names::{Found, Interner, Names};
 
 use super::limits::Limits;
 use super::partition::PARTITIONS;
@@ -29,7 +29,7 @@ pub enum Records {
 }
 
 /// What a worker is made with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WorkerSetup {
     /// What is internal.
     pub network: Arc<Network>,
@@ -41,17 +41,19 @@ pub struct WorkerSetup {
     pub limits: Limits,
     /// Whether records are written.
     pub records: Records,
-    /// The names that all workers speak of.
-    pub shared_names: Arc<SharedNames>,
+    /// The names that all workers write.
+    pub names: Arc<Names>,
+    /// Where names go across restarts.
+    pub ledger: Arc<dyn Ledger + Sync>,
 }
 
 /// What the partitions of a worker share.
-#[derive(Debug)]
 struct Shared {
     setup: WorkerSetup,
     interner: Interner,
-    /// Evidence of this epoch, written at its mark.
-    found: Vec<NameRecord>,
+    /// Answers of this epoch, written at its mark.
+    found: Found,
+    writer: Box<dyn NameWriter>,
     report: Report,
     /// When facts were told, each by a seeded 64-bit hash: two that share one are as likely as a disk's undetected read
     /// error.
@@ -77,7 +79,6 @@ struct Host {
 const TOLD_LIMIT: usize = 1 << 18;
 
 /// One worker.
-#[derive(Debug)]
 pub struct Worker {
     parts: Vec<Option<Part>>,
     shared: Shared,
@@ -92,9 +93,10 @@ impl Worker {
         Self {
             parts: (0..PARTITIONS).map(part).collect(),
             shared: Shared {
+                interner: setup.names.interner(),
+                found: Found::default(),
+                writer: setup.ledger.name_writer(),
                 setup,
-                interner: Interner::default(),
-                found: Vec::new(),
                 report: Report::default(),
                 told: HashMap::default(),
                 hasher: foldhash::quality::RandomState::default(),
@@ -139,23 +141,21 @@ impl Worker {
         }
     }
 
-    /// Writes what the epoch's answers gave and returns the report. Only to be called once the judge is done with the
-    /// epoch before: it reads the names while nobody writes.
-    pub fn report(&mut self, names: &Names) -> Report {
-        let Shared { found, report, .. } = &mut self.shared;
-        report.answered.extend(found.iter().map(|piece| piece.address));
-        let expected = found.len();
-        names.write(found);
-        report.save = std::mem::replace(found, Vec::with_capacity(expected));
-        // The next epoch will be much like this one: what grows by doubling is moved again and again.
-        let next = Report {
-            flows: FlowReport {
-                candidates: Vec::with_capacity(report.flows.candidates.len()),
-                ..FlowReport::default()
-            },
-            answered: Vec::with_capacity(report.answered.len()),
-            ..Report::default()
-        };
+    /// Writes what the epoch's answers gave and returns the report; the next one goes into `next`, which is empty. Only to
+    /// be called once the judge is done with the epoch before: it reads the names while nobody writes.
+    pub fn report(&mut self, mut next: Report) -> Report {
+        let Shared {
+            setup,
+            interner,
+            found,
+            writer,
+            report,
+            ..
+        } = &mut self.shared;
+        next.spare.drain(..).for_each(|octets| writer.reuse(octets));
+        report.answered.extend(found.addresses());
+        setup.names.write_found(found, interner, &mut **writer);
+        report.save = writer.take();
         std::mem::replace(report, next)
     }
 }

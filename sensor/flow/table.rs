@@ -49,6 +49,15 @@ pub struct FlowReport {
     pub evicted_others: u64,
 }
 
+impl FlowReport {
+    /// Empties the report; the memory that it took is kept.
+    pub fn clear(&mut self) {
+        self.candidates.clear();
+        self.others_ended.clear();
+        (self.evicted_candidates, self.evicted_others) = (0, 0);
+    }
+}
+
 /// The flow table of one partition.
 #[derive(Debug)]
 pub struct FlowTable {

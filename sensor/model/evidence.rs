@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Segment};
-use super::destination::Destination;
+use super::destination::{Destination, DestinationKeys};
+use super::life::{answered_until, counted_ttl};
 use super::time::Timestamp;
 
 /// How a DNS response gave an address.
@@ -36,7 +37,7 @@ pub enum Admission {
 pub struct SharedName {
     /// Lower case, A-label form, without the final dot.
     pub text: Arc<str>,
-    destination: Arc<OnceLock<Destination>>,
+    destination: Arc<OnceLock<DestinationKeys>>,
 }
 
 impl SharedName {
@@ -59,7 +60,7 @@ pub struct Provenance {
     pub server: Address,
     /// The names between the one asked and the address; empty if there were none.
     pub chain: Box<[Arc<str>]>,
-    destination: Arc<OnceLock<Destination>>,
+    destination: Arc<OnceLock<DestinationKeys>>,
 }
 
 impl Provenance {
@@ -87,8 +88,14 @@ impl Provenance {
     }
 
     /// Returns what the name stands for, as `work_out` said when it was asked first.
-    pub fn destination(&self, work_out: impl FnOnce(&str) -> Destination) -> &Destination {
-        self.destination.get_or_init(|| work_out(&self.name))
+    pub fn destination(&self, work_out: impl FnOnce(&str) -> Destination) -> &DestinationKeys {
+        self.destination.get_or_init(|| work_out(&self.name).into())
+    }
+
+    /// Returns what the name stands for, if that was worked out.
+    #[must_use]
+    pub fn known_destination(&self) -> Option<&DestinationKeys> {
+        self.destination.get()
     }
 }
 
@@ -104,6 +111,41 @@ impl Eq for Provenance {}
 impl Hash for Provenance {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.name, self.server, &self.chain).hash(state);
+    }
+}
+
+/// When and how answers gave one address to one client by one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerFacts {
+    /// How it was given, when last.
+    pub kind: EvidenceKind,
+    /// Whether any of its responses counts.
+    pub admission: Admission,
+    /// The time to live, in seconds, when last given.
+    pub ttl: u32,
+    /// The greatest time to live given, in seconds, which caps renewal.
+    pub greatest_ttl: u32,
+    /// The first answer.
+    pub first: Timestamp,
+    /// The last answer.
+    pub last: Timestamp,
+    /// The end of its life: by the latest answer, max(TTL, floor) after it, or by the latest use.
+    pub expires: Timestamp,
+}
+
+impl AnswerFacts {
+    /// Returns what one answer that counts says, with a time to live in seconds.
+    #[must_use]
+    pub fn one(kind: EvidenceKind, ttl: u32, at: Timestamp) -> Self {
+        Self {
+            kind,
+            admission: Admission::Admitted,
+            ttl,
+            greatest_ttl: counted_ttl(ttl),
+            first: at,
+            last: at,
+            expires: answered_until(at, ttl),
+        }
     }
 }
 
@@ -134,6 +176,36 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Returns what answers with this provenance said to a client.
+    #[must_use]
+    pub const fn new(provenance: Arc<Provenance>, client: Address, facts: AnswerFacts) -> Self {
+        Self {
+            provenance,
+            client,
+            kind: facts.kind,
+            admission: facts.admission,
+            ttl: facts.ttl,
+            greatest_ttl: facts.greatest_ttl,
+            first: facts.first,
+            last: facts.last,
+            expires: facts.expires,
+        }
+    }
+
+    /// Returns all of it but who said it to whom.
+    #[must_use]
+    pub const fn facts(&self) -> AnswerFacts {
+        AnswerFacts {
+            kind: self.kind,
+            admission: self.admission,
+            ttl: self.ttl,
+            greatest_ttl: self.greatest_ttl,
+            first: self.first,
+            last: self.last,
+            expires: self.expires,
+        }
+    }
+
     /// Returns the name that was asked.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
@@ -158,6 +230,46 @@ pub struct NameRecord {
     pub evidence: Evidence,
 }
 
+/// A piece of evidence that the ledger should get, borrowed from who holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct NameView<'a> {
+    /// The address space of client and answer.
+    pub segment: Segment,
+    /// Who asked.
+    pub client: Address,
+    /// The name, the server and the chain.
+    pub provenance: &'a Provenance,
+    /// Stands for the provenance among those of one row.
+    pub origin: u32,
+    /// The address that goes by the name.
+    pub address: Address,
+    /// When and how it was given.
+    pub facts: AnswerFacts,
+}
+
+/// Names in the ledger's form, as [`NameWriter`] wrote them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameRow {
+    /// When the last of them is of use for the last time.
+    pub last_use: Timestamp,
+    /// The segments that the row speaks of, by their place; their texts are still to be [added](super::Ledger::end_names).
+    pub segments: Vec<Segment>,
+    /// Everything else.
+    pub octets: Vec<u8>,
+}
+
+/// Writes names in the ledger's form.
+pub trait NameWriter: Send {
+    /// Adds a piece of evidence; those of one client and one response should stand together.
+    fn add(&mut self, name: &NameView<'_>);
+
+    /// Returns what was written since it was asked last.
+    fn take(&mut self) -> Vec<NameRow>;
+
+    /// Takes memory that rows took before, so that the next ones need no fresh one.
+    fn reuse(&mut self, octets: Vec<u8>);
+}
+
 /// Names for the ledger, or from it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SavedNames {
@@ -165,6 +277,8 @@ pub struct SavedNames {
     pub segments: Vec<(Segment, Arc<str>)>,
     /// The names; those of one response stand together.
     pub records: Vec<NameRecord>,
+    /// Further names in the ledger's form, whole.
+    pub rows: Vec<NameRow>,
 }
 
 impl SavedNames {

@@ -1,15 +1,15 @@
 //! The ledger behind the judge: what it is read for, and the plain changes that are written to it (rule A1).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
-use super::address::{Address, Endpoint, Transport};
+use super::address::{Address, Endpoint, Segment, Transport};
 use super::alert::{Alert, AlertId};
 use super::alert_record::AlertRecord;
 use super::budget::BudgetCounts;
-use super::evidence::{Provenance, SavedNames};
+use super::evidence::{NameRow, NameWriter, SavedNames};
 use super::flow::{FlowEnd, FlowStart, Outcome};
 use super::pair::{Pair, PairKey, PairKeyView};
 use super::time::{Arrival, Timestamp};
@@ -138,8 +138,8 @@ pub struct JournalRow {
 pub struct PairBefore {
     /// [`Pair::first`].
     pub first: Timestamp,
-    /// [`Pair::names`].
-    pub names: SmallVec<[Arc<Provenance>; 1]>,
+    /// Where in the row its names stand.
+    pub names: Range<usize>,
 }
 
 /// One page of a workload's pairs, as it replaces the one before.
@@ -306,10 +306,7 @@ impl Batch {
             folded_through: None,
             holders: Arc::default(),
             workloads: Vec::new(),
-            names: SavedNames {
-                segments: Vec::new(),
-                records: Vec::new(),
-            },
+            names: SavedNames::default(),
             alerts: Vec::new(),
             deliver: Vec::new(),
             pending: Vec::new(),
@@ -370,6 +367,12 @@ pub trait Ledger: Send {
     ///
     /// When the ledger cannot be read.
     fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError>;
+
+    /// Returns what writes names in the ledger's form, for whoever has many of them.
+    fn name_writer(&self) -> Box<dyn NameWriter>;
+
+    /// Adds the texts of its segments, as records write them, to a row of names: it is whole then.
+    fn end_names(&self, row: &mut NameRow, text: &dyn Fn(Segment) -> Arc<str>);
 
     /// Returns a workload's pages, in order; journal rows are not looked at.
     ///

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use crate::model::{Address, Chunked, Evidence, NameRecord, Places, Provenance, Span, Timestamp};
+use crate::model::{Address, AnswerFacts, Chunked, Evidence, Places, Provenance, Span, Timestamp};
 
-use super::known::{Known, Piece, SAVED_EVERY};
+use super::known::{Known, Piece, Rank, Rest, due_after, minute, shifted};
 
 /// How many names of one client an address keeps; a further one drops the one answered longest ago.
 pub const NAMES_A_CLIENT: usize = 16;
@@ -14,21 +14,17 @@ pub const NAMES_A_CLIENT: usize = 16;
 /// The hasher of the tables within a client.
 pub(super) type Hasher = foldhash::fast::RandomState;
 
-/// A provenance that a client was given, and the last use of its name, which renews every address of the name (rule N3).
+/// A provenance that a client was given, and the last use of its name, which renews every address of the name (rule N3);
+/// 24 octets, since there are millions.
 #[derive(Debug)]
 struct Named {
     provenance: Arc<Provenance>,
+    /// The last use; [`Timestamp::MIN`] if there was none.
+    used: Timestamp,
     /// The first place with the same name: uses are noted there.
     first: u32,
-    used: Option<Use>,
-}
-
-/// The last use of a name by a client.
-#[derive(Debug, Clone, Copy)]
-struct Use {
-    last: Timestamp,
-    /// The use, or else the answer, that the ledger knows of.
-    saved: Timestamp,
+    /// The minute of the use, or else the answer, that the ledger knows of.
+    saved: i32,
 }
 
 /// What writing a piece of evidence did.
@@ -36,8 +32,8 @@ struct Use {
 pub(super) struct Written {
     /// How many names the client has for the address, if this is a further one; `None` if it was merged.
     pub added: Option<usize>,
-    /// Whether the ledger should get the evidence: because it is new, or because the stored one is old.
-    pub is_due: bool,
+    /// What the ledger should get, if it should: because it is new, or because the stored evidence is old.
+    pub due: Option<AnswerFacts>,
 }
 
 /// What one client was told.
@@ -46,6 +42,7 @@ pub(super) struct Given {
     /// Stands for the client in the index by address.
     pub number: u32,
     known: Chunked<Known>,
+    long: Vec<Rest>,
     by_address: Places,
     named: Chunked<Named>,
     by_name: Places,
@@ -56,6 +53,7 @@ impl Given {
         Self {
             number,
             known: Chunked::new(),
+            long: Vec::new(),
             by_address: Places::new(),
             named: Chunked::new(),
             by_name: Places::new(),
@@ -66,14 +64,18 @@ impl Given {
         self.known.is_empty()
     }
 
-    /// Returns every piece of evidence.
-    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
-        self.known.iter().map(Known::piece)
+    /// Returns every piece of evidence as those who drop some look at it.
+    pub fn ranks(&self) -> impl Iterator<Item = Rank<'_>> {
+        self.known.iter().filter_map(|known| self.rank(known))
     }
 
-    /// Returns the place of a provenance, which it gets if it is new to the client.
-    pub fn place(&mut self, provenance: &Arc<Provenance>, hasher: &Hasher) -> u32 {
-        let hash = hasher.hash_one(&*provenance.name);
+    fn rank(&self, known: &Known) -> Option<Rank<'_>> {
+        let named = self.named.get(known.place() as usize)?;
+        Some(known.unpack(&self.long).0.rank(&named.provenance.name, known.address))
+    }
+
+    /// Returns the place of a provenance, which it gets if it is new to the client; `hash` is that of its name.
+    pub fn place(&mut self, provenance: &Arc<Provenance>, hash: u64) -> u32 {
         let mut first = None;
         for at in self.by_name.of(hash) {
             let Some(named) = self.named.get(at as usize) else {
@@ -89,8 +91,9 @@ impl Given {
         let place = self.named.len() as u32;
         self.named.push(Named {
             provenance: Arc::clone(provenance),
+            used: Timestamp::MIN,
             first: first.unwrap_or(place),
-            used: None,
+            saved: i32::MIN,
         });
         self.by_name.insert(hash, place);
         place
@@ -118,35 +121,41 @@ impl Given {
     }
 
     /// Adds a piece of evidence with the provenance at `place`, or merges it with what is known of the same name and
-    /// address. If the ledger should get what was merged, the piece becomes that.
-    pub fn write(&mut self, place: u32, piece: &mut NameRecord, hasher: &Hasher) -> Written {
-        let (address, evidence) = (piece.address, &mut piece.evidence);
-        let hash = hasher.hash_one(address);
+    /// address; `hash` is the address's.
+    pub fn write(&mut self, place: u32, address: Address, hash: u64, facts: &AnswerFacts) -> Written {
         match self.find(address, place, hash) {
-            Ok(at) => {
-                let Some(known) = self.known.get_mut(at) else {
-                    return Written {
-                        added: None,
-                        is_due: false,
-                    };
-                };
-                known.merge(place, evidence);
-                let is_due = known.take_due();
-                if is_due && let Some(known) = self.known.get(at) {
-                    *evidence = known.evidence(evidence.client, self.lives_until(known));
-                }
-                Written { added: None, is_due }
-            }
+            Ok(at) => Written {
+                added: None,
+                due: self.merge(at, place, facts),
+            },
             Err(names) => {
                 let at = self.known.len() as u32;
-                self.known.push(Known::new(address, place, evidence));
+                let piece = Piece::new(place, facts);
+                self.known.push(Known::pack(address, &piece, &mut self.long, None));
                 self.by_address.insert(hash, at);
                 Written {
                     added: Some(names + 1),
-                    is_due: true,
+                    due: Some(*facts),
                 }
             }
         }
+    }
+
+    /// Merges evidence with what stands at `at`; returns what the ledger should get, if it should.
+    fn merge(&mut self, at: usize, place: u32, facts: &AnswerFacts) -> Option<AnswerFacts> {
+        let known = self.known.get_mut(at)?;
+        let (mut piece, lies) = known.unpack(&self.long);
+        let own = piece.place();
+        piece.merge(place, facts, || {
+            let origin = |place: u32| {
+                let provenance = &self.named.get(place as usize)?.provenance;
+                Some((provenance.server, &provenance.chain))
+            };
+            origin(own).cmp(&origin(place))
+        });
+        let is_due = piece.take_due();
+        *known = Known::pack(known.address, &piece, &mut self.long, lies);
+        is_due.then(|| piece.facts(self.lives_until(&piece)))
     }
 
     /// Returns what is known of an address. What its answers let end before `at` lives as long as its name is used.
@@ -159,91 +168,99 @@ impl Given {
     ) -> impl Iterator<Item = Evidence> {
         let places = self.by_address.of(hasher.hash_one(address));
         let known = places.filter_map(|at| self.known.get(at as usize));
-        known.filter(move |known| known.address == address).map(move |known| {
-            let expires = if known.expires < at {
-                self.lives_until(known)
-            } else {
-                known.expires
-            };
-            known.evidence(client, expires)
-        })
+        known
+            .filter(move |known| known.address == address)
+            .filter_map(move |known| {
+                let (piece, _) = known.unpack(&self.long);
+                let expires = if piece.expires < at {
+                    self.lives_until(&piece)
+                } else {
+                    piece.expires
+                };
+                let named = self.named.get(piece.place() as usize)?;
+                let provenance = Arc::clone(&named.provenance);
+                Some(Evidence::new(provenance, client, piece.facts(expires)))
+            })
     }
 
-    fn lives_until(&self, known: &Known) -> Timestamp {
+    fn lives_until(&self, piece: &Piece) -> Timestamp {
         let first = self
-            .first_of(known.place())
+            .first_of(piece.place())
             .and_then(|first| self.named.get(first as usize));
-        let used = first.and_then(|named| named.used);
-        used.map_or(known.expires, |used| known.used_until(used.last).max(known.expires))
+        let used = first.map(|named| named.used).filter(|used| *used > Timestamp::MIN);
+        used.map_or(piece.expires, |used| piece.used_until(used).max(piece.expires))
     }
 
     /// Notes that a name explained a contact with an address at `at`. Returns the evidence as it stands now if the ledger
     /// should know, so that a restart does not take a name in use for an expired one.
     pub fn renew(&mut self, address: Address, evidence: &Evidence, at: Timestamp, hasher: &Hasher) -> Option<Evidence> {
-        let known = self.by_address.of(hasher.hash_one(address)).find_map(|at| {
+        let (known, first) = self.by_address.of(hasher.hash_one(address)).find_map(|at| {
             let known = self.known.get(at as usize).filter(|known| known.address == address)?;
-            (known.provenance.name == evidence.provenance.name).then_some(known)
+            let named = self.named.get(known.place() as usize)?;
+            let is_it = Arc::ptr_eq(&named.provenance, &evidence.provenance)
+                || named.provenance.name == evidence.provenance.name;
+            is_it.then_some((known, named.first))
         })?;
-        let first = self.first_of(known.place())?;
-        let used = &mut self.named.get_mut(first as usize)?.used;
-        let used = used.get_or_insert(Use {
-            last: at,
-            saved: evidence.last,
-        });
-        used.last = at.max(used.last);
-        if used.last.since(used.saved.max(evidence.last)) < SAVED_EVERY {
+        let named = self.named.get_mut(first as usize)?;
+        named.used = at.max(named.used);
+        let saved = named.saved.max(minute(evidence.last));
+        if minute(named.used).saturating_sub(saved) < due_after() {
             return None;
         }
-        used.saved = used.last;
-        Some(known.evidence(evidence.client, self.lives_until(known)))
+        named.saved = minute(named.used);
+        let (piece, _) = known.unpack(&self.long);
+        let facts = piece.facts(self.lives_until(&piece));
+        Some(Evidence::new(Arc::clone(&evidence.provenance), evidence.client, facts))
     }
 
     /// Keeps at most [`NAMES_A_CLIENT`] names for an address: those that count, answered last, then the smaller names.
     /// Returns how many went.
     pub fn bound(&mut self, address: Address, hasher: &Hasher) -> usize {
-        let mut pieces: Vec<Piece<'_>> = self.pieces().filter(|piece| piece.address == address).collect();
-        let surplus = pieces.len().saturating_sub(NAMES_A_CLIENT);
-        pieces.sort_unstable();
-        let Some(least) = pieces.get(surplus).filter(|_| surplus > 0) else {
+        let of_it = self.known.iter().filter(|known| known.address == address);
+        let mut ranks: Vec<Rank<'_>> = of_it.filter_map(|known| self.rank(known)).collect();
+        let surplus = ranks.len().saturating_sub(NAMES_A_CLIENT);
+        ranks.sort_unstable();
+        let Some(least) = ranks.get(surplus).filter(|_| surplus > 0) else {
             return 0;
         };
         let name = Arc::clone(least.name.0);
-        let least = Piece {
+        let least = Rank {
             name: Reverse(&name),
             ..least.clone()
         };
-        self.drop_where(|piece| piece.address == address && *piece < least, hasher)
+        self.drop_where(|rank| rank.address == address && *rank < least, hasher)
     }
 
     /// Drops evidence, and provenances that nothing needs any more; returns how much evidence went.
-    pub fn drop_where(&mut self, mut is_over: impl FnMut(&Piece<'_>) -> bool, hasher: &Hasher) -> usize {
-        let before = self.known.len();
-        let named = std::mem::take(&mut self.named);
-        self.known.retain(|known| !is_over(&known.piece()));
-        let dropped = before - self.known.len();
-        if dropped == 0 {
-            self.named = named;
+    pub fn drop_where(&mut self, is_over: impl Fn(&Rank<'_>) -> bool, hasher: &Hasher) -> usize {
+        if !self.ranks().any(|rank| is_over(&rank)) {
             return 0;
         }
-        self.by_name = Places::new();
-        self.by_address = Places::with_capacity(self.known.len());
-        for at in 0..self.known.len() {
-            let Some((address, old)) = self.known.get(at).map(|known| (known.address, known.place())) else {
+        let kept: Vec<(Address, Piece)> = self
+            .known
+            .iter()
+            .filter(|known| self.rank(known).is_some_and(|rank| !is_over(&rank)))
+            .map(|known| (known.address, known.unpack(&self.long).0))
+            .collect();
+        let dropped = self.known.len() - kept.len();
+        let before = std::mem::replace(self, Self::new(self.number));
+        self.by_address = Places::with_capacity(kept.len());
+        for (address, mut piece) in kept {
+            let Some(moved) = before.named.get(piece.place() as usize) else {
                 continue;
             };
-            self.by_address.insert(hasher.hash_one(address), at as u32);
-            let Some(moved) = named.get(old as usize) else { continue };
-            let used = named.get(moved.first as usize).and_then(|first| first.used);
-            let place = self.place(&moved.provenance, hasher);
-            if let Some(known) = self.known.get_mut(at) {
-                known.move_to(place);
-            }
+            let used = before.named.get(moved.first as usize).unwrap_or(moved);
+            let place = self.place(&moved.provenance, hasher.hash_one(&*moved.provenance.name));
             if let Some(first) = self
                 .first_of(place)
                 .and_then(|first| self.named.get_mut(first as usize))
             {
-                first.used = used;
+                (first.used, first.saved) = (used.used, used.saved);
             }
+            piece.move_to(place);
+            self.by_address
+                .insert(hasher.hash_one(address), self.known.len() as u32);
+            self.known.push(Known::pack(address, &piece, &mut self.long, None));
         }
         dropped
     }
@@ -251,11 +268,13 @@ impl Given {
     /// Moves every time by `span` (rule T1).
     pub fn shift(&mut self, span: Span) {
         for known in self.known.iter_mut() {
-            known.shift(span);
+            let (mut piece, lies) = known.unpack(&self.long);
+            piece.shift(span);
+            *known = Known::pack(known.address, &piece, &mut self.long, lies);
         }
-        for used in self.named.iter_mut().filter_map(|named| named.used.as_mut()) {
-            used.last = used.last.plus(span);
-            used.saved = used.saved.plus(span);
+        for named in self.named.iter_mut().filter(|named| named.used > Timestamp::MIN) {
+            named.used = named.used.plus(span);
+            named.saved = shifted(named.saved, span);
         }
     }
 }

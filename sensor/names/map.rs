@@ -11,12 +11,14 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::model::{Address, Evidence, NameRecord, Provenance, Segment, Span, Timestamp};
+use crate::model::{Address, AnswerFacts, Evidence, NameRecord, NameView, NameWriter, Segment, Span, Timestamp};
 use dashmap::DashMap;
 use dashmap::mapref::one::RefMut;
 
+use super::found::Found;
 use super::given::{Given, Hasher, NAMES_A_CLIENT};
-use super::known::Piece;
+use super::interner::{Interner, SharedNames};
+use super::known::Rank;
 use super::told::{self, Told};
 
 /// Parts of the map, each with a lock of its own: many, so that threads seldom take the same one after each other.
@@ -34,6 +36,7 @@ pub struct Names {
     clients: DashMap<Client, Given, foldhash::quality::RandomState>,
     told: Told,
     numbers: RwLock<Numbers>,
+    shared: Arc<SharedNames>,
     /// For the tables within a client, and for the entries of `told`.
     hasher: Hasher,
     len: AtomicUsize,
@@ -75,59 +78,73 @@ impl Names {
             clients: DashMap::with_hasher_and_shard_amount(foldhash::quality::RandomState::default(), SHARDS),
             told: Told::default(),
             numbers: RwLock::default(),
+            shared: Arc::default(),
             hasher: Hasher::default(),
             len: AtomicUsize::new(0),
             overfull: Mutex::default(),
         }
     }
 
+    /// Returns what keeps the copies of a worker's provenances.
+    #[must_use]
+    pub fn interner(&self) -> Interner {
+        Interner::new(Arc::clone(&self.shared), self.hasher.clone())
+    }
+
+    /// Adds what responses gave, or merges it with what is known of the same client, name and address. What should go to
+    /// the ledger, because it is new or because the stored one is old, goes to `writer` as it stands now. Nothing is left
+    /// in `found`.
+    pub fn write_found(&self, found: &mut Found, interner: &mut Interner, writer: &mut dyn NameWriter) {
+        let mut writing = Writing::new(self, found.len());
+        for (group, answers) in found.groups() {
+            let Some((provenance, hash)) = interner.with_hash(group.origin) else {
+                continue;
+            };
+            let client = (group.segment, group.client);
+            let mut given = self.client(client);
+            let place = given.place(provenance, hash);
+            for (address, facts) in answers {
+                if let Some(facts) = writing.write(client, &mut given, place, address, &facts) {
+                    writer.add(&NameView {
+                        segment: group.segment,
+                        client: group.client,
+                        provenance,
+                        origin: group.origin.0,
+                        address,
+                        facts,
+                    });
+                }
+            }
+        }
+        writing.finish();
+        found.clear();
+        interner.purge();
+    }
+
     /// Adds evidence, or merges it with what is known of the same client, name and address. What should go to the ledger,
     /// because it is new or because the stored one is old, is left in `pieces` as it stands now.
-    ///
-    /// Evidence of one client and one response should stand together: both are looked up once.
     pub fn write(&self, pieces: &mut Vec<NameRecord>) {
-        let mut added = 0;
-        let mut entries = Vec::with_capacity(pieces.len());
-        let mut held: Option<(Client, RefMut<'_, Client, Given>)> = None;
-        let mut latest: Option<(Arc<Provenance>, u32)> = None;
+        let mut writing = Writing::new(self, pieces.len());
         pieces.retain_mut(|piece| {
             let client = (piece.segment, piece.evidence.client);
-            if held.as_ref().is_some_and(|(other, _)| *other != client) {
-                // One part of the map is locked at a time.
-                held = None;
-                latest = None;
+            let provenance = Arc::clone(&piece.evidence.provenance);
+            let mut given = self.client(client);
+            let place = given.place(&provenance, self.hasher.hash_one(&*provenance.name));
+            let due = writing.write(client, &mut given, place, piece.address, &piece.evidence.facts());
+            if let Some(facts) = due {
+                piece.evidence = Evidence::new(provenance, client.1, facts);
             }
-            let (_, given) = held.get_or_insert_with(|| {
-                let given = self.clients.entry(client).or_insert_with(|| {
-                    let number = self.numbers.write().unwrap_or_else(PoisonError::into_inner).add(client);
-                    Given::new(number)
-                });
-                (client, given)
-            });
-            let provenance = &piece.evidence.provenance;
-            let place = match &latest {
-                Some((other, place)) if Arc::ptr_eq(other, provenance) => *place,
-                _ => {
-                    let place = given.place(provenance, &self.hasher);
-                    latest = Some((Arc::clone(provenance), place));
-                    place
-                }
-            };
-            let address = piece.address;
-            let written = given.write(place, piece, &self.hasher);
-            added += usize::from(written.added.is_some());
-            match written.added {
-                Some(1) => entries.push(told::entry(self.hash_of(address), given.number)),
-                Some(names) if names > NAMES_A_CLIENT => {
-                    let mut overfull = self.overfull.lock().unwrap_or_else(PoisonError::into_inner);
-                    overfull.push((client.0, address, client.1));
-                }
-                _ => {}
-            }
-            written.is_due
+            due.is_some()
         });
-        self.told.extend(&entries);
-        self.len.fetch_add(added, Ordering::Relaxed);
+        writing.finish();
+    }
+
+    /// Returns what a client was given; no other may be held at the same time.
+    fn client(&self, client: Client) -> RefMut<'_, Client, Given> {
+        self.clients.entry(client).or_insert_with(|| {
+            let number = self.numbers.write().unwrap_or_else(PoisonError::into_inner).add(client);
+            Given::new(number)
+        })
     }
 
     /// Keeps at most [`NAMES_A_CLIENT`] names of a client for an address: those that count, answered last, then the
@@ -225,7 +242,7 @@ impl Names {
 
     /// Drops what is not even kept to say `expired`; returns how much. Only the judge calls it.
     pub fn expire(&self, now: Timestamp) -> usize {
-        self.drop_where(|_, piece| now > piece.kept_until)
+        self.drop_where(|_, rank| now > rank.kept_until)
     }
 
     /// Drops what was answered longest ago until `limit` pieces are left; returns how much. Only the judge calls it.
@@ -238,7 +255,7 @@ impl Names {
         let surplus = self.len() - limit + limit / 8;
         let mut ages: Vec<Age> = Vec::with_capacity(self.len());
         for client in &self.clients {
-            ages.extend(client.pieces().map(|piece| age_of(*client.key(), &piece)));
+            ages.extend(client.ranks().map(|rank| age_of(*client.key(), &rank)));
         }
         if surplus == 0 || ages.is_empty() {
             return 0;
@@ -247,7 +264,7 @@ impl Names {
         let (_, threshold, _) = ages.select_nth_unstable(last);
         let threshold = threshold.clone();
         drop(ages);
-        self.drop_where(|client, piece| age_of(client, piece) <= threshold)
+        self.drop_where(|client, rank| age_of(client, rank) <= threshold)
     }
 
     /// Moves every time by `span`: the clock started anew and names keep their remaining life (rule T1).
@@ -257,11 +274,11 @@ impl Names {
         }
     }
 
-    fn drop_where(&self, is_over: impl Fn(Client, &Piece<'_>) -> bool) -> usize {
+    fn drop_where(&self, is_over: impl Fn(Client, &Rank<'_>) -> bool) -> usize {
         let mut dropped = 0;
         let mut free = Vec::new();
         self.clients.retain(|client, given| {
-            dropped += given.drop_where(|piece| is_over(*client, piece), &self.hasher);
+            dropped += given.drop_where(|rank| is_over(*client, rank), &self.hasher);
             if given.is_empty() {
                 free.push(given.number);
             }
@@ -281,10 +298,10 @@ impl Names {
     fn index(&self) {
         let mut entries = Vec::with_capacity(self.len());
         for client in &self.clients {
-            let addresses = client.pieces().map(|piece| piece.address);
+            let addresses = client.ranks().map(|rank| rank.address);
             entries.extend(addresses.map(|address| told::entry(self.hash_of(address), client.number)));
         }
-        self.told.replace(entries);
+        self.told.replace(&entries);
     }
 
     fn hash_of(&self, address: Address) -> u64 {
@@ -292,18 +309,64 @@ impl Names {
     }
 }
 
+/// What is noted beside the clients while evidence is written.
+struct Writing<'a> {
+    names: &'a Names,
+    added: usize,
+    entries: Vec<u64>,
+}
+
+impl<'a> Writing<'a> {
+    fn new(names: &'a Names, expected: usize) -> Self {
+        Self {
+            names,
+            added: 0,
+            entries: Vec::with_capacity(expected),
+        }
+    }
+
+    /// Writes one piece of a client's; returns what the ledger should get, if it should.
+    fn write(
+        &mut self,
+        client: Client,
+        given: &mut Given,
+        place: u32,
+        address: Address,
+        facts: &AnswerFacts,
+    ) -> Option<AnswerFacts> {
+        let hash = self.names.hash_of(address);
+        let written = given.write(place, address, hash, facts);
+        if let Some(names) = written.added {
+            self.added += 1;
+            if names == 1 {
+                self.entries.push(told::entry(hash, given.number));
+            } else if names > NAMES_A_CLIENT {
+                let overfull = &self.names.overfull;
+                let mut overfull = overfull.lock().unwrap_or_else(PoisonError::into_inner);
+                overfull.push((client.0, address, client.1));
+            }
+        }
+        written.due
+    }
+
+    fn finish(self) {
+        self.names.told.extend(&self.entries);
+        self.names.len.fetch_add(self.added, Ordering::Relaxed);
+    }
+}
+
 /// What eviction sorts by: answers that nobody asked for first, so that a flood of them drops none that count; then the
 /// last answer, then content.
 type Age = (bool, Timestamp, Segment, Address, Address, Arc<str>);
 
-fn age_of(client: Client, piece: &Piece<'_>) -> Age {
+fn age_of(client: Client, rank: &Rank<'_>) -> Age {
     (
-        piece.counts,
-        piece.last,
+        rank.counts,
+        rank.last,
         client.0,
-        piece.address,
+        rank.address,
         client.1,
-        Arc::clone(piece.name.0),
+        Arc::clone(rank.name.0),
     )
 }
 

@@ -4,6 +4,7 @@
 //! mutability: the map that workers write and the judge reads.
 
 mod choice;
+mod found;
 mod given;
 mod interner;
 mod known;
@@ -12,7 +13,8 @@ mod queries;
 mod told;
 
 pub use choice::{Candidate, Candidates, choose};
+pub use found::Found;
 pub use given::NAMES_A_CLIENT;
-pub use interner::{Interner, SharedNames};
+pub use interner::{Interner, Origin};
 pub use map::Names;
 pub use queries::{QUERY_LIFE, QueryKey, QueryTable};

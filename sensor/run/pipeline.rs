@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::destination::Aggregation;
 use crate::engine::{DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, Worker, WorkerSetup};
 use crate::identity::Network;
-use crate::model::{Counters, Policy, Sink};
+use crate::model::{Batch, Counters, Policy, Sink};
 use crate::names::Names;
 use crate::sinks::RecordFiles;
 use crate::store::Store;
@@ -29,6 +29,8 @@ const UNCOMMITTED: usize = 64;
 const SYNC_EVERY: Duration = Duration::from_secs(10);
 /// Epochs whose marks may wait for the judge.
 const MARKS: usize = 64;
+/// Batches that were written and whose memory waits to be filled anew.
+const SPENT: usize = 4;
 
 /// What a run is made with.
 pub(super) struct Parts {
@@ -88,7 +90,8 @@ impl Pipeline {
             settle: parts.policy.names.settle,
             limits,
             records,
-            shared_names: Default::default(),
+            names: Arc::clone(&names),
+            ledger: Arc::clone(&parts.store) as _,
         };
         let (used, reused) = bounded(QUEUE);
         let mut inputs = Vec::new();
@@ -99,18 +102,21 @@ impl Pipeline {
             let (report, reports) = bounded(1);
             let (turn, turns) = bounded(1);
             // The first epoch has none before it.
-            let _ = turn.send(());
+            let _ = turn.send(Report::default());
             let worker = Worker::new(index, threads, setup.clone());
-            let (names, used) = (Arc::clone(&names), used.clone());
+            let used = used.clone();
             workers.push(spawn(format!("worker-{index}"), move || {
-                serve(worker, &todo, &used, &turns, &report, &names);
+                serve(worker, &todo, &used, &turns, &report);
             })?);
             inputs.push(work);
             ends.push((reports, turn));
         }
         let (marks, marked) = bounded(MARKS);
         let (decided, decisions) = bounded(UNCOMMITTED);
-        let judge = spawn("judge".to_owned(), move || preside(judge, &marked, &ends, &decided))?;
+        let (committed, spent) = bounded(SPENT);
+        let judge = spawn("judge".to_owned(), move || {
+            preside(judge, &marked, &ends, &decided, &spent)
+        })?;
         let (store, notice, outbox) = (Arc::clone(&parts.store), deliveries.notice(), deliveries.outbox());
         let keeper = Keeper {
             store,
@@ -119,6 +125,7 @@ impl Pipeline {
             counters: Counters::default(),
             notice,
             outbox,
+            committed,
         };
         let commit = spawn("commit".to_owned(), move || keeper.keep(&decisions))?;
         let fan = Fan::new(inputs, reused, marks, parts.when_full);
@@ -160,9 +167,8 @@ fn serve(
     mut worker: Worker,
     todo: &Receiver<Work>,
     used: &Sender<Box<super::queue::PacketBatch>>,
-    turns: &Receiver<()>,
+    turns: &Receiver<Report>,
     reports: &Sender<Report>,
-    names: &Names,
 ) {
     for work in todo {
         match work {
@@ -174,8 +180,9 @@ fn serve(
             }
             Work::Mark(mark) => {
                 worker.end_epoch(&mark);
-                // Names may be written once the judge is done with the epoch before.
-                if turns.recv().is_err() || reports.send(worker.report(names)).is_err() {
+                // Names may be written once the judge is done with the epoch before; it gives that one's report back.
+                let Ok(spare) = turns.recv() else { return };
+                if reports.send(worker.report(spare)).is_err() {
                     return;
                 }
             }
@@ -187,8 +194,9 @@ fn serve(
 fn preside(
     mut judge: Judge,
     marks: &Receiver<(Mark, DecodeReport)>,
-    workers: &[(Receiver<Report>, Sender<()>)],
+    workers: &[(Receiver<Report>, Sender<Report>)],
     decided: &Sender<Judged>,
+    spent: &Receiver<Batch>,
 ) -> Result<(), RunError> {
     for (mark, decoded) in marks {
         let mut reports = Vec::with_capacity(workers.len());
@@ -198,9 +206,16 @@ fn preside(
                 Err(_) => return Err(RunError::Panicked("worker")),
             }
         }
-        let outcome = judge.epoch(&mark, decoded, reports)?;
-        for (_, turn) in workers {
-            let _ = turn.send(());
+        let outcome = judge.epoch(&mark, decoded, &mut reports)?;
+        let mut spare = Vec::new();
+        for batch in spent.try_iter() {
+            judge.reuse(batch.journal);
+            spare.extend(batch.names.rows.into_iter().map(|row| row.octets));
+        }
+        for (mut report, (_, turn)) in reports.into_iter().zip(workers) {
+            report.clear();
+            report.spare.extend(spare.pop());
+            let _ = turn.send(report);
         }
         if decided.send(outcome).is_err() {
             // The commit thread says why it stopped.
@@ -228,6 +243,8 @@ struct Keeper {
     counters: Counters,
     notice: super::deliver::Notice,
     outbox: super::deliver::Outbox,
+    /// Where batches go when they are written: to fill memory anew costs less than to ask the system for fresh one.
+    committed: Sender<Batch>,
 }
 
 impl Keeper {
@@ -264,6 +281,8 @@ impl Keeper {
             if !batch.deliver.is_empty() {
                 self.notice.give();
             }
+            // If nobody has taken the last ones yet there is memory enough.
+            let _ = self.committed.try_send(batch);
         }
         self.counters.merge(&counters);
         for event in events {

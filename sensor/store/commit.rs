@@ -1,12 +1,11 @@
 //! One batch as one atomic write (rule A1).
 
-use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Batch, Day, Holder, LedgerError, NameRecord, SECOND, StoredPage, Timestamp, WorkloadId};
+use crate::model::{Batch, Holder, LedgerError, SECOND, StoredPage, Timestamp, WorkloadId};
 
 use super::Store;
 use super::expiry::{self, RecentEpochs};
@@ -191,11 +190,12 @@ struct Changes<'a> {
 fn expected_octets(batch: &Batch) -> usize {
     let paged: usize = batch.pages.iter().map(|page| page.row.len() + 32).sum();
     let holders = batch.holders.len() * size_of::<Holder>();
-    1024 + paged + batch.journal.len() + holders
+    let named: usize = batch.names.rows.iter().map(|row| row.octets.len() + 32).sum();
+    1024 + paged + batch.journal.len() + holders + named
 }
 
 impl Changes<'_> {
-    fn put(&mut self, table: Table, key: &[u8], row: Vec<u8>) -> Result<(), LedgerError> {
+    fn put(&mut self, table: Table, key: &[u8], row: impl AsRef<[u8]>) -> Result<(), LedgerError> {
         self.batch.put_cf(self.rows.family(table)?, key, row);
         Ok(())
     }
@@ -309,17 +309,11 @@ impl Changes<'_> {
         }
     }
 
-    /// Names lie by the day of their last use, so that a row goes when all of it is of no use.
     fn names(&mut self, batch: &Batch) -> Result<(), LedgerError> {
-        let mut days: BTreeMap<Day, Vec<&NameRecord>> = BTreeMap::new();
-        for record in &batch.names.records {
-            days.entry(expiry::last_use(record).day()).or_default().push(record);
-        }
-        for records in days.into_values() {
-            if let Some(last_use) = records.iter().map(|record| expiry::last_use(record)).max() {
-                let row = v1::encode_names(&batch.names, &records);
-                self.put(Table::Names, &v1::names_key(last_use, batch.sequence), row)?;
-            }
+        let own = v1::rows_of(&batch.names);
+        for (number, row) in (0..).zip(own.iter().chain(&batch.names.rows)) {
+            let key = v1::names_key(row.last_use, batch.sequence, number);
+            self.put(Table::Names, &key, &row.octets)?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocksdb::CompactionDecision;
 
-use crate::model::{Day, NameRecord, Span, Timestamp, kept_until};
+use crate::model::{AnswerFacts, Day, Span, Timestamp, kept_until};
 
 use super::v1;
 
@@ -95,9 +95,8 @@ impl Expiry {
 }
 
 /// Returns when a name is of use for the last time: alive, or kept to say that it is expired (rule N3).
-pub fn last_use(record: &NameRecord) -> Timestamp {
-    let evidence = &record.evidence;
-    kept_until(evidence.last, evidence.greatest_ttl, evidence.expires).min(evidence.last.plus(NAME_CAP))
+pub fn last_use(name: &AnswerFacts) -> Timestamp {
+    kept_until(name.last, name.greatest_ttl, name.expires).min(name.last.plus(NAME_CAP))
 }
 
 /// Decides about a page: removed if all of its pairs are expired, marked if some are.

@@ -7,8 +7,8 @@ use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
-    Address, AlertId, AlertRecord, BudgetCounts, JournalRow, Ledger, LedgerError, NameRecord, Opening, PairChange,
-    PairView, PendingContact, Provenance, SavedNames, Segment, StoredPage, Timestamp, WorkloadId,
+    Address, AlertId, AlertRecord, BudgetCounts, JournalRow, Ledger, LedgerError, NameRecord, NameRow, NameWriter,
+    Opening, PairChange, PairView, PendingContact, Provenance, SavedNames, Segment, StoredPage, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -45,7 +45,7 @@ impl Ledger for Store {
         for row in self.rows.scan(Table::Names, v1::last_use_key(first_frame).to_vec()..)? {
             let records = v1::decode_names(&row?.1).ok_or_else(|| self.rows.damaged(Table::Names))?;
             for (text, mut record) in records {
-                if record.evidence.last >= first_frame || expiry::last_use(&record) < first_frame {
+                if record.evidence.last >= first_frame || expiry::last_use(&record.evidence.facts()) < first_frame {
                     continue;
                 }
                 record.segment = *numbers.entry(text).or_insert_with_key(|text| {
@@ -69,6 +69,14 @@ impl Ledger for Store {
             }
         }
         Ok(names)
+    }
+
+    fn name_writer(&self) -> Box<dyn NameWriter> {
+        Box::<v1::NameRows>::default()
+    }
+
+    fn end_names(&self, row: &mut NameRow, text: &dyn Fn(Segment) -> Arc<str>) {
+        v1::end_names(row, text);
     }
 
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
@@ -152,6 +160,14 @@ impl Ledger for Arc<Store> {
 
     fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError> {
         Store::names(self, first_frame)
+    }
+
+    fn name_writer(&self) -> Box<dyn NameWriter> {
+        Store::name_writer(self)
+    }
+
+    fn end_names(&self, row: &mut NameRow, text: &dyn Fn(Segment) -> Arc<str>) {
+        Store::end_names(self, row, text);
     }
 
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {

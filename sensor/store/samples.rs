@@ -206,7 +206,7 @@ prop_compose! {
             let record = move |address| NameRecord { segment, address, evidence: evidence.clone() };
             addresses.into_iter().map(record)
         });
-        SavedNames { records: records.collect(), segments }
+        SavedNames { records: records.collect(), rows: Vec::new(), segments }
     }
 }
 

@@ -319,6 +319,7 @@ pub fn name(last: Timestamp, ttl: u32, server: u8) -> SavedNames {
     SavedNames {
         segments: vec![(record.segment, "-".into())],
         records: vec![record],
+        rows: Vec::new(),
     }
 }
 

@@ -38,7 +38,7 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: &NewThing,
+        new: &NewThing<'_>,
         until: Timestamp,
         replaces: Option<AlertId>,
     ) -> Result<(), LedgerError> {
@@ -102,7 +102,7 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: &NewThing,
+        new: &NewThing<'_>,
         replaces: Option<AlertId>,
     ) -> Result<(Alert, Lowered), LedgerError> {
         let at = contact.first;
@@ -114,19 +114,16 @@ impl Judge {
         let destinations = self.baseline.destinations(&*self.ledger, who.id)?;
         let expired_known_domain = self.has_expired_known_domain(who, meaning, at)?;
         let evidence = meaning.evidence(at);
-        let (domain, tenant, is_untrusted, has_several) = match meaning {
+        let named = meaning.destination().map(|keys| &keys.destination);
+        let domain = named.map(|named| named.domain.clone());
+        let tenant = named.and_then(|named| named.tenant.clone());
+        let (is_untrusted, has_several) = match meaning {
             Meaning::Named {
-                destination,
                 is_untrusted,
                 has_several,
                 ..
-            } => (
-                Some(destination.domain.clone()),
-                destination.tenant.clone(),
-                *is_untrusted,
-                *has_several,
-            ),
-            Meaning::Unnamed(_) => (None, None, false, false),
+            } => (*is_untrusted, *has_several),
+            Meaning::Unnamed(_) => (false, false),
         };
         let observation = self.observation(contact);
         let lowered = Lowered {
@@ -243,8 +240,8 @@ impl Judge {
             return Ok(false);
         };
         for evidence in &no_name.expired {
-            let key = PairKey::Domain(self.destination(&evidence.provenance).domain);
-            if self.baseline.is_known(&*self.ledger, who.id, &key, at)? {
+            let keys = self.destination(&evidence.provenance);
+            if self.baseline.is_known(&*self.ledger, who.id, &keys.domain, at)? {
                 return Ok(true);
             }
         }
@@ -301,12 +298,7 @@ impl Judge {
             return Ok(());
         };
         let meaning = self.meaning(contact, *who, candidates, until)?;
-        let Meaning::Named {
-            destination,
-            is_untrusted,
-            ..
-        } = &meaning
-        else {
+        let (Meaning::Named { is_untrusted, .. }, Some(keys)) = (&meaning, meaning.destination()) else {
             return Ok(());
         };
         let new = self.named_novelty(contact, *who, &meaning)?;
@@ -319,8 +311,8 @@ impl Judge {
         record.alert.event = AlertEvent::Withdrawn;
         record.alert.evidence = meaning.evidence(contact.first);
         record.alert.unexplained = None;
-        record.alert.destination.domain = Some(destination.domain.clone());
-        record.alert.destination.tenant = destination.tenant.clone();
+        record.alert.destination.domain = Some(keys.destination.domain.clone());
+        record.alert.destination.tenant = keys.destination.tenant.clone();
         record.alert.destination.name = record.alert.evidence.as_ref().map(|evidence| evidence.name.clone());
         self.revise(record, Counter::AlertsWithdrawn);
         self.open.end_flow(*id);
@@ -339,7 +331,7 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: Option<&NewThing>,
+        new: Option<&NewThing<'_>>,
         alert: Option<AlertId>,
     ) -> Result<(), LedgerError> {
         if contact.outcome.is_attempt() {

@@ -1,6 +1,6 @@
 //! Answers that the judge has to see: whose query was not seen, and those that somebody waits for (rules N2, N4).
 
-use crate::model::{Address, Admission, AnswerUse, Counter, NameRecord};
+use crate::model::{Address, Admission, AnswerUse, Counter, NameRecord, NameRow};
 
 use super::super::report::{AnswerSeen, Matter, arrival_of};
 use super::Judge;
@@ -12,10 +12,10 @@ impl Judge {
         &mut self,
         mut answers: Vec<AnswerSeen>,
         mut addresses: Vec<Address>,
-        save: Vec<NameRecord>,
+        save: Vec<NameRow>,
     ) -> Vec<Address> {
         answers.sort_unstable_by_key(arrival_of);
-        self.out.batch.names.records = save;
+        self.out.batch.names.rows = save;
         for mut answer in answers {
             let answer_use = match answer.matter {
                 Matter::Matched => AnswerUse::Evidence,

@@ -176,7 +176,8 @@ pub(super) struct Judged {
     pub last: Timestamp,
     pub octets_out: u64,
     pub octets_in: u64,
-    pub earlier: Option<Earlier>,
+    /// Boxed: hardly any flow has it, and there are as many of these as open flows.
+    pub earlier: Option<Box<Earlier>>,
     pub sequel: Sequel,
 }
 

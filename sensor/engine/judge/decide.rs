@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use crate::alerting::Admit;
 use crate::baseline::PairPlace;
 use crate::model::{
-    Address, AlertEvidence, AlertId, BaselineMode, BurstScope, Counter, Destination, Fate, LedgerError, Novelty, Span,
-    Timestamp, Unexplained, Verdict,
+    Address, AlertEvidence, AlertId, BaselineMode, BurstScope, Counter, DestinationKeys, Fate, LedgerError, Novelty,
+    Span, Timestamp, Unexplained, Verdict,
 };
 use crate::names::{Candidate, Candidates};
 
@@ -27,8 +27,8 @@ const SEVERAL_NAMES_WITHIN: Span = Span::seconds(60);
 pub(super) enum Meaning {
     /// A name explains it.
     Named {
+        /// What explains it first; its destination was worked out.
         candidates: Candidates,
-        destination: Destination,
         /// Another name of a known domain stands behind the one judged.
         has_several: bool,
         is_untrusted: bool,
@@ -38,6 +38,14 @@ pub(super) enum Meaning {
 }
 
 impl Meaning {
+    /// Returns what the name stands for.
+    pub fn destination(&self) -> Option<&DestinationKeys> {
+        match self {
+            Self::Named { candidates, .. } => candidates.first()?.evidence.provenance.known_destination(),
+            Self::Unnamed(_) => None,
+        }
+    }
+
     pub fn evidence(&self, at: Timestamp) -> Option<AlertEvidence> {
         let Self::Named { candidates, .. } = self else {
             return None;
@@ -89,7 +97,7 @@ impl Judge {
         }
         let new = self.novelty(&contact, who, &meaning)?;
         if contact.outcome.is_attempt() {
-            return self.judge_attempt(contact, who, meaning, new, until);
+            return self.judge_attempt(contact, who, &meaning, new, until);
         }
         let (verdict, alert) = match &new {
             None => (Verdict::Known, None),
@@ -115,12 +123,12 @@ impl Judge {
         &mut self,
         contact: Contact,
         who: Who,
-        meaning: Meaning,
-        new: Option<NewThing>,
+        meaning: &Meaning,
+        new: Option<NewThing<'_>>,
         until: Timestamp,
     ) -> Result<(), LedgerError> {
         let Some(new) = new else {
-            self.write_contact(&contact, who, &meaning, Verdict::Known);
+            self.write_contact(&contact, who, meaning, Verdict::Known);
             self.follow(&contact, SmallVec::new(), Sequel::Attempt(None));
             return Ok(());
         };
@@ -129,7 +137,7 @@ impl Judge {
         let retried = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
         let got_through = retried.is_some_and(|pair| pair.first() >= at && pair.first() <= until);
         if got_through || self.gets_through(&contact, who, until) {
-            self.write_contact(&contact, who, &meaning, Verdict::Known);
+            self.write_contact(&contact, who, meaning, Verdict::Known);
             return Ok(());
         }
         let key = new.key.attempted();
@@ -137,7 +145,7 @@ impl Judge {
         let (verdict, fate, alert) = if is_repeat {
             (Verdict::Attempt, None, None)
         } else {
-            let (verdict, alert) = self.decide(&contact, who, &meaning, &new, until)?;
+            let (verdict, alert) = self.decide(&contact, who, meaning, &new, until)?;
             let fate = fate_of(verdict);
             if verdict == Verdict::New {
                 (Verdict::Attempt, fate, alert)
@@ -145,8 +153,8 @@ impl Judge {
                 (verdict, fate, alert)
             }
         };
-        let place = self.record_attempt(&contact, who, &meaning, &new, fate)?;
-        self.write_contact(&contact, who, &meaning, verdict);
+        let place = self.record_attempt(&contact, who, meaning, &new, fate)?;
+        self.write_contact(&contact, who, meaning, verdict);
         let raised = alert.filter(|id| verdict == Verdict::Attempt && self.open.is_open(*id));
         let mut places = SmallVec::new();
         places.push(place);
@@ -160,7 +168,7 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: &NewThing,
+        new: &NewThing<'_>,
         fate: Option<Fate>,
     ) -> Result<PairPlace, LedgerError> {
         let key = new.key.attempted();
@@ -202,7 +210,7 @@ impl Judge {
                 last: contact.last,
                 octets_out: contact.octets_out,
                 octets_in: contact.octets_in,
-                earlier: contact.earlier,
+                earlier: contact.earlier.map(Box::new),
                 sequel,
             },
         );
@@ -231,24 +239,26 @@ impl Judge {
         let Some(first) = candidates.first() else {
             return Ok(Meaning::Unnamed(self.no_name(contact, until)));
         };
-        let mut destination = self.destination(&first.evidence.provenance);
+        let destination = self.destination(&first.evidence.provenance);
         let mut has_several = false;
-        if candidates.len() > 1 && self.is_known_domain(who, &destination, at)? {
+        if candidates.len() > 1 && self.is_known(who, &destination.domain, at)? {
             let client = first.evidence.client;
-            for n in 1..candidates.len() {
-                let Some(other) = candidates.get(n) else { break };
+            let mut judged = None;
+            for (n, other) in candidates.iter().enumerate().skip(1) {
                 let answered = other.answered(at);
                 if other.evidence.client != client || answered > at || at.since(answered) > SEVERAL_NAMES_WITHIN {
                     continue;
                 }
                 let other = self.destination(&other.evidence.provenance);
-                if other.domain != destination.domain && !self.is_known_domain(who, &other, at)? {
-                    destination = other;
-                    has_several = true;
-                    let judged = candidates.remove(n);
-                    candidates.insert(0, judged);
+                if other.domain != destination.domain && !self.is_known(who, &other.domain, at)? {
+                    judged = Some(n);
                     break;
                 }
+            }
+            if let Some(n) = judged {
+                has_several = true;
+                let judged = candidates.remove(n);
+                candidates.insert(0, judged);
             }
         }
         let is_untrusted = match candidates.first() {
@@ -257,7 +267,6 @@ impl Judge {
         };
         Ok(Meaning::Named {
             candidates,
-            destination,
             has_several,
             is_untrusted,
         })
@@ -269,7 +278,7 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        new: &NewThing,
+        new: &NewThing<'_>,
         until: Timestamp,
     ) -> Result<(Verdict, Option<AlertId>), LedgerError> {
         if self.policy.baseline.mode == BaselineMode::LearnOnly {

@@ -21,22 +21,25 @@ use super::{Judge, Outcome};
 const SWEEP: Span = Span::minutes(10);
 
 impl Judge {
-    /// Takes an epoch's reports and decides what can be decided.
+    /// Takes an epoch's reports and decides what can be decided. What is left in the reports is of no more use.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn epoch(&mut self, mark: &Mark, decoded: DecodeReport, reports: Vec<Report>) -> Result<Outcome, LedgerError> {
+    pub fn epoch(
+        &mut self,
+        mark: &Mark,
+        decoded: DecodeReport,
+        reports: &mut [Report],
+    ) -> Result<Outcome, LedgerError> {
         self.begin(mark, &decoded)?;
         let mut all = Report::default();
-        let mut flows = Vec::with_capacity(reports.len());
         let mut evicted = Evicted::default();
         let is_awaited = self.awaited();
-        for mut report in reports {
+        for report in reports.iter_mut() {
             report.answered.retain(|address| is_awaited(*address));
             evicted.candidates += report.flows.evicted_candidates;
             evicted.others += report.flows.evicted_others;
-            flows.push(std::mem::take(&mut report.flows));
             join(&mut all, report);
         }
         drop(is_awaited);
@@ -46,7 +49,7 @@ impl Judge {
         let answered = self.take_answers(all.answers, all.answered, all.save);
         let is_last = matches!(mark.ending, Ending::Input | Ending::Run);
         self.is_last = is_last;
-        let candidates = flows.iter().flat_map(|flows| &flows.candidates);
+        let candidates = reports.iter().flat_map(|report| &report.flows.candidates);
         let mut candidates: Vec<(Arrival, &FlowUpdate)> = candidates.map(|update| (update.flow, update)).collect();
         candidates.sort_unstable_by_key(|(flow, _)| *flow);
         let mut due = Vec::new();
@@ -92,7 +95,7 @@ impl Judge {
         self.withdraw_explained(&answered)?;
         candidates.retain(|(_, update)| update.end.is_some() || is_last);
         if self.records == Records::Wanted {
-            let mut ended: Vec<&FlowUpdate> = flows.iter().flat_map(|flows| &flows.others_ended).collect();
+            let mut ended: Vec<&FlowUpdate> = reports.iter().flat_map(|report| &report.flows.others_ended).collect();
             ended.extend(candidates.iter().map(|(_, update)| update));
             ended.sort_unstable_by_key(|update| update.flow);
             for update in ended {
@@ -172,12 +175,11 @@ impl Judge {
     /// Notes the segments of the names that go to the ledger as records write them.
     fn write_segments(&mut self) {
         let names = &mut self.out.batch.names;
-        let mut segments: Vec<Segment> = Vec::new();
-        for record in &names.records {
-            if segments.last() != Some(&record.segment) {
-                segments.push(record.segment);
-            }
+        for row in &mut names.rows {
+            row.segments.iter().for_each(|segment| self.texts.know(*segment));
+            self.ledger.end_names(row, &|segment| self.texts.text(segment));
         }
+        let mut segments: Vec<Segment> = names.records.iter().map(|record| record.segment).collect();
         segments.sort_unstable();
         segments.dedup();
         for segment in segments {
@@ -297,23 +299,14 @@ impl Judge {
     }
 }
 
-/// Adds one worker's report to another's, flows aside.
-fn join(all: &mut Report, more: Report) {
-    extend(&mut all.answers, more.answers);
-    extend(&mut all.answered, more.answered);
-    extend(&mut all.truncated, more.truncated);
-    extend(&mut all.facts, more.facts);
-    extend(&mut all.opened, more.opened);
-    extend(&mut all.outside, more.outside);
-    extend(&mut all.save, more.save);
+/// Adds what one worker's report says to another's, flows aside.
+fn join(all: &mut Report, more: &mut Report) {
+    all.answers.append(&mut more.answers);
+    all.answered.append(&mut more.answered);
+    all.truncated.append(&mut more.truncated);
+    all.facts.append(&mut more.facts);
+    all.opened.append(&mut more.opened);
+    all.outside.append(&mut more.outside);
+    all.save.append(&mut more.save);
     all.counters.merge(&more.counters);
-}
-
-/// Adds items to others; the first are taken as they are.
-fn extend<T>(all: &mut Vec<T>, more: Vec<T>) {
-    if all.is_empty() {
-        *all = more;
-    } else {
-        all.extend(more);
-    }
 }

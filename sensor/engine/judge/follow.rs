@@ -47,10 +47,13 @@ impl Judge {
         update: &'a FlowUpdate,
         due: &mut Vec<Due<'a>>,
     ) -> Result<(), LedgerError> {
-        if self.contacts.judged.contains_key(&update.flow) {
+        // What is told of for the first time is in neither table, and most flows are told of once or twice.
+        if !update.is_first && self.contacts.judged.contains_key(&update.flow) {
             return self.go_on(update);
         }
-        if let Some(waiting) = self.contacts.waiting(update.flow) {
+        if !update.is_first
+            && let Some(waiting) = self.contacts.waiting(update.flow)
+        {
             let contact = Contact::of(update, waiting.side, waiting.start, waiting.earlier);
             if let Some(waiting) = self.contacts.waiting_mut(update.flow) {
                 let kept_in = waiting.kept_in;
@@ -89,7 +92,7 @@ impl Judge {
         let Some(judged) = self.contacts.judged.get_mut(&update.flow) else {
             return Ok(());
         };
-        let contact = Contact::of(update, judged.side, judged.start, judged.earlier);
+        let contact = Contact::of(update, judged.side, judged.start, judged.earlier.as_deref().copied());
         let (out, back) = (contact.octets_out, contact.octets_in);
         let more = (
             out.saturating_sub(judged.octets_out),

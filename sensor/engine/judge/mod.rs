@@ -35,8 +35,8 @@ use crate::baseline::Baseline;
 use crate::destination::Aggregation;
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, Batch, Counters, Destination, Event, JudgeState, Ledger, LedgerError, Policy, Provenance, Record,
-    ResolverState, Segment, Span, Timestamp, WorkloadKey,
+    Address, AlertId, Batch, Counters, DestinationKeys, Event, JudgeState, Ledger, LedgerError, Policy, Provenance,
+    Record, ResolverState, Segment, Span, Timestamp, WorkloadKey,
 };
 use crate::names::Names;
 
@@ -184,10 +184,8 @@ impl Judge {
     }
 
     /// Returns what a name is aggregated to.
-    fn destination(&self, provenance: &Provenance) -> Destination {
-        provenance
-            .destination(|name| self.aggregation.destination(name))
-            .clone()
+    fn destination<'a>(&self, provenance: &'a Provenance) -> &'a DestinationKeys {
+        provenance.destination(|name| self.aggregation.destination(name))
     }
 
     fn workload_name(&self, who: Who, address: Address) -> String {
@@ -198,7 +196,7 @@ impl Judge {
         }
     }
 
-    fn alert_id(&self, new: &NewThing, who: Who, ts: Timestamp) -> AlertId {
+    fn alert_id(&self, new: &NewThing<'_>, who: Who, ts: Timestamp) -> AlertId {
         let nobody = WorkloadKey::Named(Arc::from(""));
         let key = self.registry.record(who.id).map_or(&nobody, |record| &record.key);
         alert_id(new.kind, key, &new.key.text(), ts)
@@ -206,8 +204,11 @@ impl Judge {
 
     /// Returns who the originator of a contact is; a workload that is new gets its number.
     fn who(&mut self, contact: &Contact) -> Who {
-        let text = self.text_of(contact.segment);
         let address = contact.originator.ip;
+        if let Some(who) = self.registry.found(contact.segment, address) {
+            return who;
+        }
+        let text = self.text_of(contact.segment);
         let (who, is_new) = self
             .registry
             .who(&self.rules, contact.segment, &text, address, contact.first);
@@ -215,6 +216,11 @@ impl Judge {
             self.baseline.add_workload(who.id);
         }
         who
+    }
+
+    /// Takes memory that a journal row took before, so that the next ones need no fresh one.
+    pub fn reuse(&mut self, octets: Vec<u8>) {
+        self.baseline.reuse(octets);
     }
 
     /// Returns the batches that hold what memory has and the ledger has not; to be committed last.

@@ -1,8 +1,10 @@
 //! What is new about a contact (rules B2, B4, D3, N4).
 
+use std::borrow::Cow;
+use std::iter;
 use std::sync::Arc;
 
-use crate::model::{AlertKind, Destination, LedgerError, PairKey, Scope, Span, Timestamp};
+use crate::model::{AlertKind, LedgerError, PairKey, Scope, Span, Timestamp};
 use crate::names::Candidate;
 
 use super::Judge;
@@ -15,21 +17,12 @@ const TRUSTED_AFTER: Span = Span::days(1);
 
 /// What is new about a contact.
 #[derive(Debug, Clone)]
-pub(super) struct NewThing {
+pub(super) struct NewThing<'a> {
     pub kind: AlertKind,
-    pub key: PairKey,
+    pub key: Cow<'a, PairKey>,
 }
 
 impl Judge {
-    pub(super) fn is_known_domain(
-        &mut self,
-        who: Who,
-        destination: &Destination,
-        at: Timestamp,
-    ) -> Result<bool, LedgerError> {
-        self.is_known(who, &PairKey::Domain(destination.domain.clone()), at)
-    }
-
     /// Says whether evidence came from an external server that nobody vouches for (rule N4).
     pub(super) fn is_untrusted(&mut self, who: Who, candidate: &Candidate, at: Timestamp) -> Result<bool, LedgerError> {
         let server = candidate.evidence.server();
@@ -48,51 +41,33 @@ impl Judge {
     }
 
     /// Says what is new about a contact, if anything is (rules B2, D3, N4).
-    pub(super) fn novelty(
+    pub(super) fn novelty<'a>(
         &mut self,
         contact: &Contact,
         who: Who,
-        meaning: &Meaning,
-    ) -> Result<Option<NewThing>, LedgerError> {
+        meaning: &'a Meaning,
+    ) -> Result<Option<NewThing<'a>>, LedgerError> {
         let at = contact.first;
-        let address = NewThing {
-            kind: AlertKind::NewExternalIp,
-            key: PairKey::Address(contact.responder.ip),
-        };
-        let new = match meaning {
-            Meaning::Unnamed(_) => address,
-            Meaning::Named {
-                destination,
-                is_untrusted,
-                ..
-            } => {
-                let domain = PairKey::Domain(destination.domain.clone());
-                if !self.is_known(who, &domain, at)? {
-                    return Ok(Some(NewThing {
-                        kind: AlertKind::NewExternalDomain,
-                        key: domain,
-                    }));
+        if let Meaning::Named { is_untrusted, .. } = meaning
+            && let Some(keys) = meaning.destination()
+        {
+            let tenant = keys.tenant.as_ref().map(|tenant| (AlertKind::NewTenant, tenant));
+            for (kind, key) in iter::once((AlertKind::NewExternalDomain, &keys.domain)).chain(tenant) {
+                if !self.is_known(who, key, at)? {
+                    let key = Cow::Borrowed(key);
+                    return Ok(Some(NewThing { kind, key }));
                 }
-                if let Some(tenant) = &destination.tenant {
-                    let key = PairKey::Tenant(tenant.clone());
-                    if !self.is_known(who, &key, at)? {
-                        return Ok(Some(NewThing {
-                            kind: AlertKind::NewTenant,
-                            key,
-                        }));
-                    }
-                }
-                if !is_untrusted {
-                    return Ok(None);
-                }
-                address
             }
-        };
-        Ok(if self.is_known(who, &new.key, at)? {
-            None
-        } else {
-            Some(new)
-        })
+            if !is_untrusted {
+                return Ok(None);
+            }
+        }
+        let key = PairKey::Address(contact.responder.ip);
+        let is_known = self.is_known(who, &key, at)?;
+        Ok((!is_known).then_some(NewThing {
+            kind: AlertKind::NewExternalIp,
+            key: Cow::Owned(key),
+        }))
     }
 
     /// Says whether a pair is known to a workload, by itself or from the group that it started from (rules B2, B4).
@@ -154,12 +129,12 @@ impl Judge {
     }
 
     /// Says what is new about a contact that a late answer names; its address is recorded already.
-    pub(super) fn named_novelty(
+    pub(super) fn named_novelty<'a>(
         &mut self,
         contact: &Contact,
         who: Who,
-        meaning: &Meaning,
-    ) -> Result<Option<NewThing>, LedgerError> {
+        meaning: &'a Meaning,
+    ) -> Result<Option<NewThing<'a>>, LedgerError> {
         let new = self.novelty(contact, who, meaning)?;
         Ok(new.filter(|new| new.kind != AlertKind::NewExternalIp))
     }

@@ -1,6 +1,6 @@
 //! Recording a judged contact under its pairs, and its line in `contacts.jsonl` (rule B1).
 
-use std::sync::Arc;
+use std::iter;
 
 use smallvec::SmallVec;
 
@@ -20,11 +20,12 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        novel: Option<(&NewThing, Fate)>,
+        novel: Option<(&NewThing<'_>, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let address = std::iter::once(PairKey::Address(contact.responder.ip));
-        let keys = name_keys(meaning).into_iter().chain(address);
-        self.record_keys(keys, contact, who, meaning, novel)
+        let mut places = self.record_names(contact, who, meaning, novel)?;
+        let address = PairKey::Address(contact.responder.ip);
+        places.push(self.record_key(&address, contact, who, meaning, novel)?);
+        Ok(places)
     }
 
     /// Records a contact under its domain and its tenant.
@@ -33,31 +34,32 @@ impl Judge {
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        novel: Option<(&NewThing, Fate)>,
+        novel: Option<(&NewThing<'_>, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        self.record_keys(name_keys(meaning).into_iter(), contact, who, meaning, novel)
+        let mut places = SmallVec::new();
+        if let Some(keys) = meaning.destination() {
+            for key in iter::once(&keys.domain).chain(&keys.tenant) {
+                places.push(self.record_key(key, contact, who, meaning, novel)?);
+            }
+        }
+        Ok(places)
     }
 
-    fn record_keys(
+    fn record_key(
         &mut self,
-        keys: impl Iterator<Item = PairKey>,
+        key: &PairKey,
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
-        novel: Option<(&NewThing, Fate)>,
-    ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
+        novel: Option<(&NewThing<'_>, Fate)>,
+    ) -> Result<PairPlace, LedgerError> {
+        let fate = novel.filter(|(new, _)| *new.key == *key).map(|(_, fate)| fate);
+        let novelty = fate.map(|fate| Novelty {
+            at: contact.first,
+            fate,
+        });
         let facts = facts_of(contact, meaning);
-        let mut places = SmallVec::new();
-        for key in keys {
-            let fate = novel.filter(|(new, _)| new.key == key).map(|(_, fate)| fate);
-            let novelty = fate.map(|fate| Novelty {
-                at: contact.first,
-                fate,
-            });
-            let place = self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)?;
-            places.push(place);
-        }
-        Ok(places)
+        self.baseline.record(&*self.ledger, who.id, key, &facts, novelty)
     }
 
     /// Counts a verdict and writes the contact's record.
@@ -78,10 +80,7 @@ impl Judge {
             return;
         }
         let evidence = meaning.evidence(contact.first);
-        let (domain, tenant) = match meaning {
-            Meaning::Named { destination, .. } => (Some(destination.domain.clone()), destination.tenant.clone()),
-            Meaning::Unnamed(_) => (None, None),
-        };
+        let destination = meaning.destination().map(|keys| &keys.destination);
         let record = ContactRecord {
             ts: contact.first,
             frame: contact.flow,
@@ -93,8 +92,8 @@ impl Judge {
             name: evidence.as_ref().map(|evidence| evidence.name.clone()),
             evidence,
             destination: ContactDestination {
-                domain,
-                tenant,
+                domain: destination.map(|destination| destination.domain.clone()),
+                tenant: destination.and_then(|destination| destination.tenant.clone()),
                 ip: contact.responder.ip,
             },
             verdict,
@@ -115,20 +114,10 @@ pub(super) const fn fate_of(verdict: Verdict) -> Option<Fate> {
     }
 }
 
-/// Returns the keys of a contact's domain and tenant.
-fn name_keys(meaning: &Meaning) -> SmallVec<[PairKey; 2]> {
-    let Meaning::Named { destination, .. } = meaning else {
-        return SmallVec::new();
-    };
-    let domain = PairKey::Domain(destination.domain.clone());
-    let tenant = destination.tenant.clone().map(PairKey::Tenant);
-    std::iter::once(domain).chain(tenant).collect()
-}
-
 /// Returns what a contact adds to its pairs.
-pub(super) fn facts_of(contact: &Contact, meaning: &Meaning) -> ContactFacts {
+pub(super) fn facts_of<'a>(contact: &Contact, meaning: &'a Meaning) -> ContactFacts<'a> {
     let name = match meaning {
-        Meaning::Named { candidates, .. } => candidates.first().map(|first| Arc::clone(&first.evidence.provenance)),
+        Meaning::Named { candidates, .. } => candidates.first().map(|first| &first.evidence.provenance),
         Meaning::Unnamed(_) => None,
     };
     ContactFacts {

@@ -103,7 +103,12 @@ impl Registry {
         id
     }
 
-    /// Returns who an address is at `at`; the second value says whether the workload is new.
+    /// Returns who an address is, if that was found out.
+    pub fn found(&self, segment: Segment, address: Address) -> Option<Who> {
+        self.found.get(&(segment, address)).copied()
+    }
+
+    /// Finds out who an address is at `at`; the second value says whether the workload is new.
     pub fn who(
         &mut self,
         rules: &Workloads,
@@ -112,9 +117,6 @@ impl Registry {
         address: Address,
         at: Timestamp,
     ) -> (Who, bool) {
-        if let Some(who) = self.found.get(&(segment, address)) {
-            return (*who, false);
-        }
         let identity = rules.identity(text, address);
         let group = identity
             .rule

@@ -169,7 +169,9 @@ impl Judge {
 
     /// Loads the names that were answered before the first frame of the run (rule N3).
     pub(super) fn load_names(&mut self, first_frame: Timestamp) -> Result<(), LedgerError> {
-        let SavedNames { segments, mut records } = self.ledger.names(first_frame)?;
+        let SavedNames {
+            segments, mut records, ..
+        } = self.ledger.names(first_frame)?;
         let own: HashMap<Segment, (Segment, Arc<str>)> = segments
             .into_iter()
             .map(|(number, text)| (number, (self.segment_named(&text), text)))
@@ -233,7 +235,7 @@ impl Judge {
         };
         let judged = Judged {
             side,
-            earlier: Some(earlier),
+            earlier: Some(Box::new(earlier)),
             ..judged
         };
         self.contacts.judged.insert(update.flow, judged);

@@ -6,10 +6,8 @@ use smallvec::SmallVec;
 
 use crate::flow::Class;
 use crate::identity::Locality;
-use crate::model::{
-    Address, Admission, Counter, Evidence, Malformed, NameRecord, Packet, Provenance, answered_until, counted_ttl,
-};
-use crate::names::{Interner, QueryKey, SharedNames};
+use crate::model::{Address, AnswerFacts, Counter, Evidence, Malformed, Packet};
+use crate::names::{Interner, Origin, QueryKey};
 use crate::wire::dns::{self, Role};
 
 use super::super::decoder::OFF_PORTS;
@@ -113,35 +111,16 @@ impl Part {
         if response.rcode != NO_ERROR {
             return Ok(());
         }
-        let Shared {
-            setup,
-            interner,
-            found,
-            report,
-            ..
-        } = shared;
-        report.counters.add(Counter::Answers, response.answers.len() as u64);
-        for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner, &setup.shared_names))
-        {
+        shared
+            .report
+            .counters
+            .add(Counter::Answers, response.answers.len() as u64);
+        if is_matched {
+            find(&response, packet, shared);
+        }
+        if !is_matched || shared.setup.records == Records::Wanted {
             let matter = if is_matched { Matter::Matched } else { Matter::Unmatched };
-            if !is_matched || setup.records == Records::Wanted {
-                report.answers.push(AnswerSeen {
-                    arrival: packet.arrival,
-                    segment: packet.segment,
-                    source: packet.source,
-                    address,
-                    evidence: evidence.clone(),
-                    place,
-                    matter,
-                });
-            }
-            if is_matched {
-                found.push(NameRecord {
-                    segment: packet.segment,
-                    address,
-                    evidence,
-                });
-            }
+            show(&response, packet, matter, shared);
         }
         Ok(())
     }
@@ -173,52 +152,45 @@ impl Part {
     }
 }
 
-/// Returns what a response gives.
-fn evidence_of<'a>(
-    response: &'a dns::Response,
-    packet: &'a Packet,
-    interner: &'a mut Interner,
-    names: &'a SharedNames,
-) -> impl Iterator<Item = (Address, Evidence)> + 'a {
-    let mut latest: Option<(dns::Link, Arc<Provenance>)> = None;
-    response.answers.iter().map(move |answer| {
-        let provenance = match &latest {
-            Some((link, provenance)) if *link == answer.link => Arc::clone(provenance),
-            _ => {
-                let provenance = provenance_of(response, answer.link, packet.from, interner, names);
-                let (_, latest) = latest.insert((answer.link, provenance));
-                Arc::clone(latest)
-            }
-        };
-        let evidence = Evidence {
-            provenance,
-            client: packet.to,
-            kind: answer.kind,
-            admission: Admission::Admitted,
-            ttl: answer.ttl,
-            greatest_ttl: counted_ttl(answer.ttl),
-            first: packet.time,
-            last: packet.time,
-            expires: answered_until(packet.time, answer.ttl),
-        };
-        (answer.address, evidence)
-    })
+/// Keeps what a response gives until the end of the epoch.
+fn find(response: &dns::Response, packet: &Packet, shared: &mut Shared) {
+    let mut latest = None;
+    for answer in &response.answers {
+        if latest != Some(answer.link) {
+            latest = Some(answer.link);
+            let origin = origin_of(response, answer.link, packet.from, &mut shared.interner);
+            shared.found.begin(packet.segment, packet.to, origin, packet.time);
+        }
+        shared.found.add(answer.address, answer.ttl, answer.kind);
+    }
 }
 
-/// Returns what the answers behind a name have in common.
-fn provenance_of(
-    response: &dns::Response,
-    link: dns::Link,
-    server: Address,
-    interner: &mut Interner,
-    names: &SharedNames,
-) -> Arc<Provenance> {
+/// Shows the judge what a response gives.
+fn show(response: &dns::Response, packet: &Packet, matter: Matter, shared: &mut Shared) {
+    for (place, answer) in (0_u16..).zip(&response.answers) {
+        let origin = origin_of(response, answer.link, packet.from, &mut shared.interner);
+        let Some(provenance) = shared.interner.get(origin) else {
+            continue;
+        };
+        let facts = AnswerFacts::one(answer.kind, answer.ttl, packet.time);
+        shared.report.answers.push(AnswerSeen {
+            arrival: packet.arrival,
+            segment: packet.segment,
+            source: packet.source,
+            address: answer.address,
+            evidence: Evidence::new(Arc::clone(provenance), packet.to, facts),
+            place,
+            matter,
+        });
+    }
+}
+
+/// Returns what stands for what the answers behind a name have in common.
+fn origin_of(response: &dns::Response, link: dns::Link, server: Address, interner: &mut Interner) -> Origin {
     let mut chain: SmallVec<[&[u8]; 4]> = SmallVec::new();
     chain.extend(response.linked.back_from(link));
-    interner.intern((response.name.as_bytes(), server, chain.as_slice()), || {
-        let name = names.share(response.name.as_str());
-        Provenance::of(name, server, response.linked.names_to(link))
-    })
+    let make_chain = || response.linked.names_to(link);
+    interner.intern(response.name.as_str(), server, &chain, make_chain)
 }
 
 /// Shows what came on a port that never counts in the records.
@@ -233,21 +205,5 @@ fn off_port(packet: &Packet, payload: &[u8], shared: &mut Shared) {
     let Ok(response) = dns::parse_response(payload) else {
         return;
     };
-    let Shared {
-        setup,
-        interner,
-        report,
-        ..
-    } = shared;
-    for (place, (address, evidence)) in (0_u16..).zip(evidence_of(&response, packet, interner, &setup.shared_names)) {
-        report.answers.push(AnswerSeen {
-            arrival: packet.arrival,
-            segment: packet.segment,
-            source: packet.source,
-            address,
-            evidence,
-            place,
-            matter: Matter::OffPort,
-        });
-    }
+    show(&response, packet, Matter::OffPort, shared);
 }

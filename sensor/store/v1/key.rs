@@ -67,14 +67,19 @@ pub fn bucket(destination: u64) -> [u8; 2] {
     [high, low]
 }
 
-/// Returns the key of a row of names: when its last record is of use for the last time, then its batch.
-pub fn names_key(last_use: Timestamp, sequence: u64) -> [u8; 16] {
-    ((u128::from(last_use_number(last_use)) << 64) | u128::from(sequence)).to_be_bytes()
+/// Returns the key of a row of names: when its last record is of use for the last time, then its batch and its number among
+/// the batch's rows.
+pub fn names_key(last_use: Timestamp, sequence: u64, number: u32) -> [u8; 20] {
+    let mut key = [0; 20];
+    let parts = last_use_number(last_use).to_be_bytes().into_iter();
+    let parts = parts.chain(sequence.to_be_bytes()).chain(number.to_be_bytes());
+    key.iter_mut().zip(parts).for_each(|(place, octet)| *place = octet);
+    key
 }
 
 /// Returns the least key of [`names_key`] for an instant.
-pub fn last_use_key(last_use: Timestamp) -> [u8; 16] {
-    names_key(last_use, 0)
+pub fn last_use_key(last_use: Timestamp) -> [u8; 20] {
+    names_key(last_use, 0, 0)
 }
 
 /// Flips the sign, so that unsigned order is the order of time.
@@ -115,8 +120,8 @@ mod tests {
             Timestamp(7),
             Timestamp(i64::MAX),
         ];
-        assert!(times.is_sorted_by_key(|&time| names_key(time, 9)));
-        assert!(last_use_key(Timestamp(7)) > names_key(Timestamp(6), u64::MAX));
+        assert!(times.is_sorted_by_key(|&time| names_key(time, 9, 2)));
+        assert!(last_use_key(Timestamp(7)) > names_key(Timestamp(6), u64::MAX, 0));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use key::{
     COUNTED, alert_id_of, bucket, counted_key, from_counted_key, from_sequence_key, from_workload_key, last_use_key,
     names_key, page_key, recent_key, sequence_key, sink_key, sink_of, workload_key, workload_of_page,
 };
-pub use name::{decode_names, encode_names};
+pub use name::{NameRows, decode_names, end_names, rows_of};
 pub use pair::{add_to_journal, decode_journal, decode_page, encode_page, page_span};
 pub use pending::{decode_pending, encode_pending};
 pub use row::{

@@ -64,6 +64,11 @@ impl<'a> Octets<'a> {
         }
     }
 
+    /// Returns a part of a row that another part tells the place of.
+    pub const fn part(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
     /// Says whether everything was read.
     pub const fn is_empty(self) -> bool {
         self.0.is_empty()

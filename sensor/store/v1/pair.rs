@@ -117,11 +117,11 @@ pub fn decode_page(row: &[u8]) -> Option<StoredPage> {
 /// Reads everything that is left as pairs behind their count.
 fn read_pairs<T>(
     mut octets: Octets<'_>,
-    read: impl Fn(&mut Octets<'_>, &mut PairBefore) -> Option<T>,
+    read: impl Fn(&mut Octets<'_>, &mut ReadBefore) -> Option<T>,
 ) -> Option<Vec<T>> {
     let count = u32::from_le_bytes(octets.array()?) as usize;
     let mut pairs = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
-    let mut before = PairBefore::default();
+    let mut before = ReadBefore::default();
     for _ in 0..count {
         pairs.push(read(&mut octets, &mut before)?);
     }
@@ -142,9 +142,6 @@ const LEAST_PAIR: usize = 11;
 
 fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
     let pair = view.pair;
-    let alike = |(one, other): (&Arc<Provenance>, &Arc<Provenance>)| one.names_alike(other);
-    let has_names_before =
-        before.names.len() == pair.names().count() && before.names.iter().zip(pair.names()).all(alike);
     let (kind, is_tail) = match view.key {
         PairKeyView::Text(kind, text) => {
             let first = pair.names().next();
@@ -155,16 +152,24 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
     let days = pair.days().bits;
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     put_varint(row, u64::from(view.slot));
-    row.push(kind | flag(has_names_before, NAMES_BEFORE) | flag(is_tail, KEY_IS_TAIL) | flag(days == 1, ONE_DAY));
+    let flags = row.len();
+    row.push(kind | flag(is_tail, KEY_IS_TAIL) | flag(days == 1, ONE_DAY));
     row.push(pair.ports().count() as u8);
-    if !has_names_before {
-        put_varint(row, pair.names().count() as u64);
-        for name in pair.names() {
-            put_text(row, &name.name);
-            put_address(row, name.server);
+    let names = row.len();
+    put_varint(row, pair.names().count() as u64);
+    for name in pair.names() {
+        put_text(row, &name.name);
+        put_address(row, name.server);
+    }
+    // Names are compared as they are written: to keep hold of them would cost more.
+    let written = names..row.len();
+    if row.get(before.names.clone()) == row.get(written.clone()) {
+        row.truncate(names);
+        if let Some(flags) = row.get_mut(flags) {
+            *flags |= NAMES_BEFORE;
         }
-        before.names.clear();
-        before.names.extend(pair.names().cloned());
+    } else {
+        before.names = written;
     }
     match view.key {
         PairKeyView::Text(_, text) if is_tail => put_varint(row, text.len() as u64),
@@ -193,7 +198,14 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
     }
 }
 
-fn read_stored(octets: &mut Octets<'_>, before: &mut PairBefore) -> Option<StoredPair> {
+/// What was read of the pair before.
+#[derive(Debug, Default)]
+struct ReadBefore {
+    first: Timestamp,
+    names: Vec<Arc<Provenance>>,
+}
+
+fn read_stored(octets: &mut Octets<'_>, before: &mut ReadBefore) -> Option<StoredPair> {
     let slot = octets.varint_u32()?;
     let flags = octets.octet()?;
     let ports = octets.octet()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::destination::Aggregation;
 use crate::engine::{
-    DecodeReport, Decoder, Ending, Judge, Judged, Limits, Mark, Packets, Records, Setup, Worker, WorkerSetup,
+    DecodeReport, Decoder, Ending, Judge, Judged, Limits, Mark, Packets, Records, Report, Setup, Worker, WorkerSetup,
 };
 use crate::identity::Network;
 use crate::model::*;
@@ -110,12 +110,13 @@ impl Lab {
             settle: self.policy.names.settle,
             limits: self.limits,
             records: Records::Wanted,
-            shared_names: Default::default(),
+            names: Arc::clone(&names),
+            ledger: Arc::clone(&self.store) as _,
         };
         let mut stages = Stages {
             worker: Worker::new(0, 1, setup),
+            spare: Report::default(),
             judge: judge.unwrap(),
-            names,
             store: Arc::clone(&self.store),
             ran: Ran::default(),
         };
@@ -138,8 +139,8 @@ impl Lab {
 
 struct Stages {
     worker: Worker,
+    spare: Report,
     judge: Judge,
-    names: Arc<Names>,
     store: Arc<Store>,
     ran: Ran,
 }
@@ -170,8 +171,12 @@ impl Packets for Stages {
 
     fn mark(&mut self, mark: Mark, report: DecodeReport) {
         self.worker.end_epoch(&mark);
-        let reported = self.worker.report(&self.names);
-        let outcome = self.judge.epoch(&mark, report, vec![reported]).unwrap();
+        let reported = self.worker.report(std::mem::take(&mut self.spare));
+        let mut reports = [reported];
+        let outcome = self.judge.epoch(&mark, report, &mut reports).unwrap();
+        let [mut reported] = reports;
+        reported.clear();
+        self.spare = reported;
         self.take(outcome);
         if matches!(mark.ending, Ending::Input | Ending::Run) {
             for batch in self.judge.finish() {
