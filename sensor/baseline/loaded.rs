@@ -100,6 +100,19 @@ impl Loaded {
         self.index.of(wide(hash)).find(is_it)
     }
 
+    /// Touches where a destination is looked for.
+    pub fn touch_index(&self, hash: u32) -> u64 {
+        let tail = self.parts.last().map_or(0, |part| part.entries.len());
+        self.index.touch(wide(hash)) ^ tail as u64
+    }
+
+    /// Touches what is probably the pair of a destination.
+    pub fn touch_pair(&self, hash: u32) -> u64 {
+        let slot = self.index.of(wide(hash)).next();
+        let entry = slot.and_then(|slot| self.entry(slot));
+        entry.map_or(0, |entry| u64::from(entry.key.kind()) ^ u64::from(entry.pair.count))
+    }
+
     fn entry(&self, slot: u32) -> Option<&Entry> {
         let (number, at) = place(slot);
         self.parts.get(number)?.entries.get(at)?.as_ref()

@@ -328,6 +328,23 @@ impl Baseline {
         Ok(())
     }
 
+    /// Touches where a workload's pair with a destination is looked for; returns the hash for [`Baseline::touch_pair`].
+    pub fn touch_index(&self, workload: WorkloadId, key: &PairKey) -> (u32, u64) {
+        let hash = self.hash(key);
+        (hash, self.get(workload).map_or(0, |loaded| loaded.touch_index(hash)))
+    }
+
+    /// Touches what is probably a workload's pair with a destination.
+    pub fn touch_pair(&self, workload: WorkloadId, hash: u32) -> u64 {
+        self.get(workload).map_or(0, |loaded| loaded.touch_pair(hash))
+    }
+
+    /// Touches the pair at a place.
+    pub fn touch(&self, place: PairPlace) -> u64 {
+        let pair = self.get(place.workload).and_then(|loaded| loaded.get(place.slot));
+        pair.map_or(0, |pair| u64::from(pair.count))
+    }
+
     /// Returns where a workload's pair with a destination stands, if it has one.
     ///
     /// # Errors

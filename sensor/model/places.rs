@@ -74,6 +74,12 @@ impl Places {
         })
     }
 
+    /// Returns something of where the places under a hash begin, so that it is near when they are asked for.
+    #[must_use]
+    pub fn touch(&self, hash: u64) -> u64 {
+        self.cells.get(self.start(shorten(hash))).copied().unwrap_or_default()
+    }
+
     /// Adds a place; one that stands there already stands there twice then.
     pub fn insert(&mut self, hash: u64, place: u32) {
         // At most two cells of three are used, so that probing soon meets a free one.

@@ -183,6 +183,22 @@ impl Given {
             })
     }
 
+    /// Touches where an address is looked for.
+    pub fn touch_index(&self, hash: u64) -> u64 {
+        self.by_address.touch(hash)
+    }
+
+    /// Returns where what is probably known of an address stands, and touches it.
+    pub fn touch_known(&self, hash: u64) -> Option<u32> {
+        let at = self.by_address.of(hash).next()?;
+        self.known.get(at as usize).map(Known::place)
+    }
+
+    /// Returns the provenance at a place, untouched.
+    pub fn provenance(&self, place: u32) -> Option<&Provenance> {
+        self.named.get(place as usize).map(|named| &*named.provenance)
+    }
+
     fn lives_until(&self, piece: &Piece) -> Timestamp {
         let first = self
             .first_of(piece.place())

@@ -9,12 +9,15 @@ mod given;
 mod interner;
 mod known;
 mod map;
+mod near;
 mod queries;
 mod told;
+mod write;
 
 pub use choice::{Candidate, Candidates, choose};
 pub use found::Found;
 pub use given::NAMES_A_CLIENT;
 pub use interner::{Interner, Origin};
 pub use map::Names;
+pub use near::AHEAD;
 pub use queries::{QUERY_LIFE, QueryKey, QueryTable};

@@ -8,7 +8,7 @@ use crate::model::Packet;
 /// Packets in a batch: a channel's cost is spread over so many that it does not count.
 const BATCH: usize = 256;
 /// Batches that may wait for one worker: a few milliseconds of a busy link.
-pub(super) const QUEUE: usize = 256;
+pub(super) const QUEUE: usize = 64;
 
 /// What a full queue means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

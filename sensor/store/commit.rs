@@ -189,10 +189,16 @@ struct Changes<'a> {
 /// Returns about how many octets a batch takes, so that they are not moved again and again while it grows.
 fn expected_octets(batch: &Batch) -> usize {
     let paged: usize = batch.pages.iter().map(|page| page.row.len() + 32).sum();
+    let named: usize = batch.names.rows.iter().map(|row| row.octets.len() + 64).sum();
     let holders = batch.holders.len() * size_of::<Holder>();
-    let named: usize = batch.names.rows.iter().map(|row| row.octets.len() + 32).sum();
-    1024 + paged + batch.journal.len() + holders + named
+    let waiting = batch.pending.len() * USUAL_PENDING + batch.judged.len() * size_of::<u64>();
+    let alerts = (batch.alerts.len() + batch.deliver.len()) * USUAL_ALERT;
+    4096 + paged + batch.journal.len() + named + holders + waiting + alerts
 }
+
+/// What a waiting contact and an alert take on average, rounded up: to size a batch before it is written.
+const USUAL_PENDING: usize = 128;
+const USUAL_ALERT: usize = 2560;
 
 impl Changes<'_> {
     fn put(&mut self, table: Table, key: &[u8], row: impl AsRef<[u8]>) -> Result<(), LedgerError> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::flow::FlowUpdate;
 use crate::model::{Address, Arrival, Counter, Event, EventKind, LedgerError, ResolverState, Segment, Span, Timestamp};
+use crate::names::AHEAD;
 
 use super::super::clock::EPOCH;
 use super::super::report::{DecodeReport, Ending, Mark, Report};
@@ -53,8 +54,11 @@ impl Judge {
         let mut candidates: Vec<(Arrival, &FlowUpdate)> = candidates.map(|update| (update.flow, update)).collect();
         candidates.sort_unstable_by_key(|(flow, _)| *flow);
         let mut due = Vec::new();
-        for (_, update) in &candidates {
-            self.take_update(update, &mut due)?;
+        for some in candidates.chunks(AHEAD) {
+            self.look_back(some);
+            for (_, update) in some {
+                self.take_update(update, &mut due)?;
+            }
         }
         self.withdraw_explained(&answered)?;
         let waiting = answered.iter().flat_map(|address| self.contacts.waiting_for(*address));
@@ -62,16 +66,20 @@ impl Judge {
         waiting.sort_unstable();
         let mut waiting = waiting.into_iter().peekable();
         // Both are in the order of their flows. One that stands in both waits.
-        for due in due {
-            while let Some(flow) = waiting.next_if(|flow| *flow < due.flow()) {
-                self.reconsider(flow, mark.now, Patience::MayWait)?;
-            }
-            match due {
-                Due::Fresh(update, side, start) => {
-                    self.consider(Contact::new(update, side, start), mark.now, Patience::MayWait)?;
+        let mut due = due.into_iter();
+        while !due.as_slice().is_empty() {
+            self.look_ahead(due.as_slice());
+            for due in due.by_ref().take(AHEAD) {
+                while let Some(flow) = waiting.next_if(|flow| *flow < due.flow()) {
+                    self.reconsider(flow, mark.now, Patience::MayWait)?;
                 }
-                Due::Resumed(contact) => self.consider(*contact, mark.now, Patience::MayWait)?,
-                Due::Waiting(flow) => self.reconsider(flow, mark.now, Patience::MayWait)?,
+                match due {
+                    Due::Fresh(update, side, start) => {
+                        self.consider(Contact::new(update, side, start), mark.now, Patience::MayWait)?;
+                    }
+                    Due::Resumed(contact) => self.consider(*contact, mark.now, Patience::MayWait)?,
+                    Due::Waiting(flow) => self.reconsider(flow, mark.now, Patience::MayWait)?,
+                }
             }
         }
         for flow in waiting {

@@ -14,6 +14,7 @@ mod follow;
 mod full;
 mod loss;
 mod naming;
+mod near;
 mod novelty;
 mod open;
 mod originator;

@@ -136,8 +136,13 @@ impl<'a> Octets<'a> {
 
     /// Reads a text.
     pub fn text(&mut self) -> Option<Arc<str>> {
+        std::str::from_utf8(self.run()?).ok().map(Arc::from)
+    }
+
+    /// Reads the octets of a text.
+    pub fn run(&mut self) -> Option<&'a [u8]> {
         let count = self.count()?;
-        std::str::from_utf8(self.slice(count)?).ok().map(Arc::from)
+        self.slice(count)
     }
 
     /// Reads an address; an IPv4 address in sixteen octets is refused, since it has another form.

@@ -151,25 +151,18 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
     };
     let days = pair.days().bits;
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    let has_names_before = has_names(Octets::part(row.get(before.names.clone()).unwrap_or_default()), pair).is_some();
     put_varint(row, u64::from(view.slot));
-    let flags = row.len();
-    row.push(kind | flag(is_tail, KEY_IS_TAIL) | flag(days == 1, ONE_DAY));
+    row.push(kind | flag(has_names_before, NAMES_BEFORE) | flag(is_tail, KEY_IS_TAIL) | flag(days == 1, ONE_DAY));
     row.push(pair.ports().count() as u8);
-    let names = row.len();
-    put_varint(row, pair.names().count() as u64);
-    for name in pair.names() {
-        put_text(row, &name.name);
-        put_address(row, name.server);
-    }
-    // Names are compared as they are written: to keep hold of them would cost more.
-    let written = names..row.len();
-    if row.get(before.names.clone()) == row.get(written.clone()) {
-        row.truncate(names);
-        if let Some(flags) = row.get_mut(flags) {
-            *flags |= NAMES_BEFORE;
+    if !has_names_before {
+        let start = row.len();
+        put_varint(row, pair.names().count() as u64);
+        for name in pair.names() {
+            put_text(row, &name.name);
+            put_address(row, name.server);
         }
-    } else {
-        before.names = written;
+        before.names = start..row.len();
     }
     match view.key {
         PairKeyView::Text(_, text) if is_tail => put_varint(row, text.len() as u64),
@@ -196,6 +189,18 @@ fn put_pair(row: &mut Vec<u8>, view: &PairView<'_>, before: &mut PairBefore) {
         }
         None => row.push(NOT_NEW),
     }
+}
+
+/// Says whether names as they were written are those of a pair: to keep hold of them, to know without a look, would cost
+/// more.
+fn has_names(mut octets: Octets<'_>, pair: &Pair) -> Option<()> {
+    let is_same = |is_same: bool| is_same.then_some(());
+    is_same(octets.count()? == pair.names().count())?;
+    for name in pair.names() {
+        is_same(octets.run()? == name.name.as_bytes())?;
+        is_same(octets.address()? == name.server)?;
+    }
+    is_same(octets.is_empty())
 }
 
 /// What was read of the pair before.
