@@ -14,8 +14,6 @@ use super::report::{DecodeReport, Ending, Mark};
 
 /// Ports whose responses are shown in records and never count (rule N2): mDNS and LLMNR.
 pub const OFF_PORTS: [u16; 2] = [5353, 5355];
-/// Octets of a TCP payload that are enough to tell whether it is DNS: the length and the header.
-const DNS_OVER_TCP_HEAD: usize = 14;
 /// Sources beyond this many share one number; loss is then told for all of them together.
 const SOURCES: u16 = u16::MAX;
 
@@ -197,9 +195,7 @@ impl Decoder {
         let is_any = |ports: &[u16]| ports.contains(&decoded.from_port) || ports.contains(&decoded.to_port);
         match decoded.layer4 {
             Layer4::Udp if is_any(&self.dns_ports) || is_any(&OFF_PORTS) => decoded.payload,
-            Layer4::Tcp { .. } if !decoded.payload.is_empty() && self.dns_ports.contains(&decoded.to_port) => {
-                decoded.payload.get(..DNS_OVER_TCP_HEAD).unwrap_or_default()
-            }
+            Layer4::Tcp { .. } if !decoded.payload.is_empty() && is_any(&self.dns_ports) => decoded.payload,
             _ => &[],
         }
     }

@@ -12,6 +12,8 @@ pub struct Limits {
     pub others: usize,
     /// Queries of a partition that wait.
     pub queries: usize,
+    /// Octets of DNS over TCP that a partition keeps until messages are whole.
+    pub streams: usize,
     /// Pieces of evidence, all partitions together.
     pub names: usize,
     /// Contacts that wait to be judged, and judged ones whose flow is open.
@@ -32,6 +34,9 @@ mod octets {
     pub const PAIR: u64 = 112;
 }
 
+/// Two messages of the greatest length.
+const LEAST_STREAMS: usize = 1 << 17;
+
 impl Limits {
     /// Splits `memory` octets: a quarter for flows that may be contacts, a third for names, the rest for pairs in memory,
     /// other flows and what waits.
@@ -45,8 +50,9 @@ impl Limits {
             candidates: share(25, octets::FLOW, PARTITIONS),
             others: share(8, octets::FLOW, PARTITIONS),
             queries: share(3, octets::QUERY, PARTITIONS),
+            streams: share(2, 1, PARTITIONS).max(LEAST_STREAMS),
             names: share(35, octets::EVIDENCE, 1),
-            open: share(10, octets::OPEN, 1),
+            open: share(8, octets::OPEN, 1),
             listening: share(2, octets::LISTENING, 1),
             pairs: share(17, octets::PAIR, 1),
         }

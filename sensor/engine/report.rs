@@ -140,8 +140,10 @@ pub struct AnswerSeen {
     pub evidence: Evidence,
     /// The frame that completed the response.
     pub arrival: Arrival,
-    /// Its place among the answers of its frame.
+    /// Its place among the answers of its message.
     pub place: u16,
+    /// What carried the response.
+    pub transport: Transport,
     /// What is to be done with it.
     pub matter: Matter,
 }

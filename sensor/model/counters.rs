@@ -61,6 +61,8 @@ counters! {
     DnsOffPort = "dns.off_port",
     /// Queries that were dropped from a full table before their response came.
     DnsQueriesEvicted = "dns.queries_evicted",
+    /// Streams of DNS over TCP that a full table dropped.
+    DnsStreamsEvicted = "dns.streams_evicted",
     /// Answers, one per address given.
     Answers = "names.answers",
     /// Evidence dropped because it expired.

@@ -11,6 +11,7 @@ mod known;
 mod map;
 mod near;
 mod queries;
+mod streams;
 mod told;
 mod write;
 
@@ -21,3 +22,4 @@ pub use interner::{Interner, Origin};
 pub use map::Names;
 pub use near::AHEAD;
 pub use queries::{QUERY_LIFE, QueryKey, QueryTable};
+pub use streams::{Message, Streams};

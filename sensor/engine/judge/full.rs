@@ -23,6 +23,8 @@ pub(super) enum Table {
     OtherFlows,
     /// Queries that wait for their answers.
     Queries,
+    /// Octets of DNS over TCP.
+    Streams,
     /// Contacts that wait for their names.
     Waiting,
     /// Evidence.
@@ -49,6 +51,12 @@ impl Table {
                 limits.queries,
                 &*per_partition,
                 "the oldest are forgotten and their answers come unasked",
+            ),
+            Self::Streams => (
+                "octets of DNS over TCP",
+                limits.streams,
+                &*per_partition,
+                "the oldest streams are forgotten and their answers lost",
             ),
             Self::Waiting => (
                 "waiting contacts",
@@ -119,6 +127,7 @@ impl Judge {
             (Table::Candidates, evicted.candidates),
             (Table::OtherFlows, evicted.others),
             (Table::Queries, queries),
+            (Table::Streams, self.out.counters.get(Counter::DnsStreamsEvicted)),
         ];
         for (table, n) in tables {
             if n > 0 {

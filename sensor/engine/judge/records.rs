@@ -1,7 +1,7 @@
 //! Lines of `dns.jsonl` and `flows.jsonl`.
 
 use crate::flow::FlowUpdate;
-use crate::model::{AnswerUse, DnsRecord, FlowRecord, FlowStart, Record, Transport};
+use crate::model::{AnswerUse, DnsRecord, FlowRecord, FlowStart, Record};
 
 use super::super::report::AnswerSeen;
 use super::super::worker::Records;
@@ -21,7 +21,7 @@ impl Judge {
             place: answer.arrival.into(),
             client: evidence.client,
             server: evidence.server(),
-            transport: Transport::Udp,
+            transport: answer.transport,
             name: evidence.name().clone(),
             address: answer.address,
             ttl: evidence.ttl,

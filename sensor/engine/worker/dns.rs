@@ -1,4 +1,4 @@
-//! DNS over UDP: queries wait for their responses, responses give evidence (rules N1, N2).
+//! DNS: queries wait for their responses, responses give evidence (rules N1, N2).
 
 use std::sync::Arc;
 
@@ -47,6 +47,43 @@ impl Part {
             None => shared.report.counters.count(Counter::DnsNotDns),
         }
         false
+    }
+
+    /// Takes a segment from or to a port of DNS; says whether it begins with a query (RFC 1035 section 4.2.2).
+    pub fn segment(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> bool {
+        let is_dns_port = |port: u16| shared.setup.dns_ports.contains(&port);
+        let (to_server, from_server) = (is_dns_port(packet.to_port), is_dns_port(packet.from_port));
+        if !to_server && !from_server {
+            return false;
+        }
+        let role_of = |octets: &[u8]| {
+            let (_, message) = octets.split_first_chunk::<2>()?;
+            dns::peek(message).filter(|role| match role {
+                Role::Query => to_server,
+                Role::Response => from_server,
+            })
+        };
+        let mut streams = std::mem::take(&mut self.streams);
+        streams.take(
+            packet,
+            payload,
+            |octets| role_of(octets).is_some(),
+            |message| {
+                let read = match dns::peek(message.octets) {
+                    Some(Role::Query) if to_server => self.query(packet, message.octets, shared),
+                    Some(Role::Response) if from_server => self.response(packet, message.octets, shared),
+                    _ => {
+                        shared.report.counters.count(Counter::DnsNotDns);
+                        return;
+                    }
+                };
+                if read.is_err() {
+                    shared.report.counters.count(Counter::DnsMalformed);
+                }
+            },
+        );
+        self.streams = streams;
+        role_of(payload) == Some(Role::Query)
     }
 
     fn query(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> Result<(), Malformed> {
@@ -180,6 +217,7 @@ fn show(response: &dns::Response, packet: &Packet, matter: Matter, shared: &mut 
             address: answer.address,
             evidence: Evidence::new(Arc::clone(provenance), packet.to, facts),
             place,
+            transport: packet.transport(),
             matter,
         });
     }

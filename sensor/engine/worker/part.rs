@@ -5,8 +5,7 @@ use hashbrown::HashMap;
 use crate::flow::{Class, FlowReport, FlowTable, Taken};
 use crate::identity::Locality;
 use crate::model::{Address, Counter, Counters, Day, Endpoint, Layer4, Packet, Segment, Span, TcpFlags, Timestamp};
-use crate::names::QueryTable;
-use crate::wire::dns;
+use crate::names::{QueryTable, Streams};
 
 use super::super::report::{Answered, Fact, Mark};
 use super::{Records, Shared, WorkerSetup, count_flow, end_flows};
@@ -25,6 +24,8 @@ const OUTSIDE_SHOWN: usize = 4;
 pub(super) struct Part {
     pub flows: FlowTable,
     pub queries: QueryTable,
+    /// DNS over TCP.
+    pub streams: Streams,
     /// Flows of DNS over UDP, kept only for the records.
     pub dns_flows: Option<FlowTable>,
     /// The day of the latest contact of a client with an external DNS server: one a day is judged.
@@ -42,6 +43,7 @@ impl Part {
         Self {
             flows: FlowTable::new(limits.candidates, limits.others, setup.settle),
             queries: QueryTable::new(limits.queries),
+            streams: Streams::new(limits.streams),
             dns_flows,
             dns_contacts: HashMap::default(),
             told: HashMap::default(),
@@ -52,15 +54,14 @@ impl Part {
     /// Takes a packet.
     pub fn packet(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) {
         let mut carries_dns = false;
-        if !payload.is_empty() {
-            match packet.layer4 {
-                Layer4::Udp => {
-                    if self.datagram(packet, payload, shared) {
-                        return;
-                    }
+        match packet.layer4 {
+            Layer4::Udp if payload.is_empty() => {}
+            Layer4::Udp => {
+                if self.datagram(packet, payload, shared) {
+                    return;
                 }
-                Layer4::Tcp { .. } => carries_dns = is_dns_over_tcp(payload),
             }
+            Layer4::Tcp { .. } => carries_dns = self.segment(packet, payload, shared),
         }
         self.flow(packet, carries_dns, shared);
     }
@@ -127,10 +128,12 @@ impl Part {
         }
         if matches!(mark.ending, super::Ending::Stretch(_)) {
             self.queries.clear();
+            self.streams.clear();
             self.told.clear();
             self.dns_contacts.clear();
         }
         counters.add(Counter::DnsQueriesEvicted, self.queries.mark(mark.now));
+        counters.add(Counter::DnsStreamsEvicted, self.streams.mark(mark.now));
     }
 }
 
@@ -158,14 +161,6 @@ fn is_syn(packet: &Packet) -> bool {
         Layer4::Tcp { flags, .. } => flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK),
         Layer4::Udp => false,
     }
-}
-
-/// Says whether the first octets of a TCP payload are a DNS query with its length (RFC 1035 section 4.2.2).
-fn is_dns_over_tcp(head: &[u8]) -> bool {
-    let Some((length, message)) = head.split_first_chunk::<2>() else {
-        return false;
-    };
-    usize::from(u16::from_be_bytes(*length)) >= message.len() && dns::peek(message) == Some(dns::Role::Query)
 }
 
 /// Tells what the first packet of a side of a flow shows about its sender.
