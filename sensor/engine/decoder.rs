@@ -166,7 +166,7 @@ impl Decoder {
         if decoded.is_snapped() {
             self.report.counters.count(Counter::Snapped);
         }
-        let source = match decoded.envelopes.mirrored_by {
+        let source = match decoded.envelopes.mirrored_by() {
             Some(address) => self.source(address),
             None => source,
         };
@@ -226,7 +226,7 @@ impl Decoder {
             vni: envelopes.vni.filter(|_| has(SegmentPart::Vni)),
             vlan: envelopes.vlan.filter(|_| has(SegmentPart::Vlan)),
             key: None,
-            source: envelopes.mirrored_by.filter(|_| has(SegmentPart::Source)),
+            source: envelopes.mirrored_by().filter(|_| has(SegmentPart::Source)),
         };
         if detail == SegmentDetail::default() {
             return Segment::NONE;

@@ -2,12 +2,10 @@
 
 use smallvec::SmallVec;
 
-use super::ip::{Ip, Piece, protocol};
-use super::{ethernet, ipv4, ipv6, null, sll, sll2, tcp, udp, vlan, vxlan};
-use crate::model::{Address, Ignored, Layer, Layer4, LinkType, MacAddress, Malformed};
-
-/// How deep envelopes may be nested (rule W2); deeper ones are made to waste time, not to mirror traffic.
-const DEPTH: u8 = 8;
+use super::ip::{Piece, protocol};
+use super::way::{Inside, Way, uncarried};
+use super::{ethernet, ipv4, ipv6, null, sll, sll2, udp, vlan};
+use crate::model::{Address, Ignored, Layer4, LinkType, MacAddress, Malformed};
 
 /// Which UDP ports carry envelopes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,8 +63,42 @@ pub struct Envelopes {
     pub vlan: Option<u16>,
     /// The outermost key of GRE or session of ERSPAN.
     pub key: Option<u32>,
-    /// The source of the outermost IP packet that carried an envelope: who mirrored the frame.
-    pub mirrored_by: Option<Address>,
+    /// The outermost IP packet that carried an envelope.
+    pub outer: Option<Outer>,
+}
+
+impl Envelopes {
+    /// Returns who mirrored the frame: the source of the outermost IP packet that carried an envelope.
+    #[must_use]
+    pub fn mirrored_by(&self) -> Option<Address> {
+        self.outer.map(|outer| outer.from)
+    }
+}
+
+/// An IP packet that carried an envelope, as a packet of its own would be told (rule W2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outer {
+    /// How it carried the envelope.
+    pub tunnel: Tunnel,
+    /// Who sent it.
+    pub from: Address,
+    /// To whom.
+    pub to: Address,
+    /// The sender's port; 0 where the tunnel has none.
+    pub from_port: u16,
+    /// The receiver's port; 0 where the tunnel has none.
+    pub to_port: u16,
+}
+
+/// How an IP packet carries an envelope (rule W2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// In UDP: VXLAN and GENEVE.
+    Udp,
+    /// In GRE, ERSPAN included.
+    Gre,
+    /// One IP packet within another.
+    Ipip,
 }
 
 /// Why a frame gives no packet.
@@ -87,84 +119,6 @@ impl From<Malformed> for Stop {
 impl From<Ignored> for Stop {
     fn from(ignored: Ignored) -> Self {
         Self::Ignored(ignored)
-    }
-}
-
-/// What comes next on the way inwards: octets that begin as their EtherType says.
-struct Inside<'a> {
-    ethertype: u16,
-    octets: &'a [u8],
-}
-
-impl<'a> Inside<'a> {
-    #[inline]
-    const fn new(ethertype: u16, octets: &'a [u8]) -> Self {
-        Self { ethertype, octets }
-    }
-
-    /// Returns an IP packet without anything that says which version it has.
-    fn ip(octets: &'a [u8]) -> Result<Self, Malformed> {
-        match octets.first().map(|first| first >> 4) {
-            Some(4) => Ok(Self::new(ethernet::IPV4, octets)),
-            Some(6) => Ok(Self::new(ethernet::IPV6, octets)),
-            Some(_) => Err(Malformed::field(Layer::Ipv4, "version")),
-            None => Err(Malformed::short(Layer::Ipv4, 1, 0)),
-        }
-    }
-}
-
-/// What was gathered on the way inwards.
-#[derive(Default)]
-struct Way {
-    depth: u8,
-    from_mac: Option<MacAddress>,
-    envelopes: Envelopes,
-}
-
-impl Way {
-    /// Counts one more envelope.
-    #[inline]
-    const fn enter(&mut self) -> Result<(), Ignored> {
-        self.depth += 1;
-        match self.depth {
-            ..=DEPTH => Ok(()),
-            _ => Err(Ignored::TooDeep),
-        }
-    }
-
-    /// Takes an Ethernet header.
-    #[inline]
-    fn ethernet<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Malformed> {
-        let header = ethernet::parse(octets)?;
-        self.from_mac = Some(header.from);
-        Ok(Inside::new(header.ethertype, header.payload))
-    }
-
-    /// Takes a Linux cooked header.
-    fn cooked<'a>(&mut self, header: sll::Cooked<'a>) -> Result<Inside<'a>, Ignored> {
-        self.from_mac = header.from;
-        match header.ethertype {
-            Some(ethertype) => Ok(Inside::new(ethertype, header.payload)),
-            None => Err(Ignored::NotIp),
-        }
-    }
-
-    /// Takes a VLAN tag.
-    #[inline]
-    fn tag<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
-        self.enter()?;
-        let tag = vlan::parse(octets)?;
-        self.envelopes.vlan = self.envelopes.vlan.or(tag.vlan);
-        Ok(Inside::new(tag.ethertype, tag.payload))
-    }
-
-    /// Takes a VXLAN header that `mirror` sent.
-    fn vxlan<'a>(&mut self, mirror: Address, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
-        self.enter()?;
-        let (vni, frame) = vxlan::parse(octets)?;
-        self.envelopes.vni = self.envelopes.vni.or(Some(vni));
-        self.envelopes.mirrored_by = self.envelopes.mirrored_by.or(Some(mirror));
-        Ok(self.ethernet(frame)?)
     }
 }
 
@@ -210,63 +164,10 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
                 if !ports.vxlan.contains(&udp.to_port) {
                     return Ok(way.udp(&ip, &udp));
                 }
-                way.vxlan(ip.from, udp.payload)?
+                way.vxlan(&ip, &udp)?
             }
             other => return Err(uncarried(other).into()),
         };
-    }
-}
-
-impl Way {
-    /// Ends at a TCP packet.
-    #[inline]
-    fn tcp<'a>(self, ip: &Ip<'a>) -> Result<Decoded<'a>, Malformed> {
-        let tcp = tcp::parse(ip)?;
-        let layer4 = Layer4::Tcp {
-            flags: tcp.flags,
-            sequence: tcp.sequence,
-        };
-        Ok(Decoded {
-            from: ip.from,
-            to: ip.to,
-            from_port: tcp.from_port,
-            to_port: tcp.to_port,
-            layer4,
-            payload_octets: tcp.payload_octets,
-            payload: tcp.payload,
-            from_mac: self.from_mac,
-            envelopes: self.envelopes,
-        })
-    }
-
-    /// Ends at a UDP datagram.
-    #[inline]
-    fn udp<'a>(self, ip: &Ip<'a>, udp: &udp::Udp<'a>) -> Decoded<'a> {
-        Decoded {
-            from: ip.from,
-            to: ip.to,
-            from_port: udp.from_port,
-            to_port: udp.to_port,
-            layer4: Layer4::Udp,
-            payload_octets: udp.payload_octets,
-            payload: udp.payload,
-            from_mac: self.from_mac,
-            envelopes: self.envelopes,
-        }
-    }
-}
-
-/// Returns why a protocol gives no packet (rule S2).
-#[cold]
-fn uncarried(number: u8) -> Ignored {
-    match number {
-        protocol::ICMP => Ignored::Icmp,
-        protocol::ICMPV6 => Ignored::Icmpv6,
-        protocol::IGMP => Ignored::Igmp,
-        protocol::ESP | protocol::AH => Ignored::Ipsec,
-        protocol::SCTP => Ignored::Sctp,
-        protocol::GRE => Ignored::Gre,
-        _ => Ignored::OtherProtocol,
     }
 }
 

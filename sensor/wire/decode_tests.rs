@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::super::build;
 use super::*;
-use crate::model::TcpFlags;
+use crate::model::{Layer, TcpFlags};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [198, 51, 100, 7];
@@ -30,6 +30,17 @@ fn expected() -> Decoded<'static> {
         payload: b"question",
         from_mac: Some(MacAddress([2, 0, 0, 0, 0, 1])),
         envelopes: Envelopes::default(),
+    }
+}
+
+/// Returns the outer packet that `build` makes.
+fn outer(tunnel: Tunnel, from_port: u16, to_port: u16) -> Outer {
+    Outer {
+        tunnel,
+        from: Address::v4([192, 0, 2, 1]),
+        to: Address::v4([192, 0, 2, 2]),
+        from_port,
+        to_port,
     }
 }
 
@@ -98,7 +109,7 @@ fn rule_w2_vxlan_gives_the_inner_packet_and_who_mirrored_it() {
             vni: Some(42),
             vlan: Some(3),
             key: None,
-            mirrored_by: Some(Address::v4([192, 0, 2, 1])),
+            outer: Some(outer(Tunnel::Udp, 55555, 4789)),
         },
         ..expected()
     };

@@ -18,8 +18,9 @@ mod tcp;
 mod udp;
 mod vlan;
 mod vxlan;
+mod way;
 
 #[cfg(test)]
 pub(crate) mod build;
 
-pub use decode::{Decoded, Envelopes, Ports, Stop, decode};
+pub use decode::{Decoded, Envelopes, Outer, Ports, Stop, Tunnel, decode};

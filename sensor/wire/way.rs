@@ -1,0 +1,157 @@
+//! What the way inwards is made of: what comes next, what was gathered so far, and its ends (rules W2 and S2).
+
+use super::decode::{Decoded, Envelopes, Outer, Stop, Tunnel};
+use super::ip::{Ip, protocol};
+use super::udp::Udp;
+use super::{ethernet, sll, tcp, vlan, vxlan};
+use crate::model::{Ignored, Layer, Layer4, MacAddress, Malformed};
+
+/// How deep envelopes may be nested (rule W2); deeper ones are made to waste time, not to mirror traffic.
+const DEPTH: u8 = 8;
+
+/// What comes next on the way inwards: octets that begin as their EtherType says.
+pub(super) struct Inside<'a> {
+    pub ethertype: u16,
+    pub octets: &'a [u8],
+}
+
+impl<'a> Inside<'a> {
+    #[inline]
+    pub(super) const fn new(ethertype: u16, octets: &'a [u8]) -> Self {
+        Self { ethertype, octets }
+    }
+
+    /// Returns an IP packet without anything that says which version it has.
+    pub(super) fn ip(octets: &'a [u8]) -> Result<Self, Malformed> {
+        match octets.first().map(|first| first >> 4) {
+            Some(4) => Ok(Self::new(ethernet::IPV4, octets)),
+            Some(6) => Ok(Self::new(ethernet::IPV6, octets)),
+            Some(_) => Err(Malformed::field(Layer::Ipv4, "version")),
+            None => Err(Malformed::short(Layer::Ipv4, 1, 0)),
+        }
+    }
+}
+
+/// What was gathered on the way inwards.
+#[derive(Default)]
+pub(super) struct Way {
+    depth: u8,
+    from_mac: Option<MacAddress>,
+    envelopes: Envelopes,
+}
+
+impl Way {
+    /// Counts one more envelope.
+    #[inline]
+    const fn enter(&mut self) -> Result<(), Ignored> {
+        self.depth += 1;
+        match self.depth {
+            ..=DEPTH => Ok(()),
+            _ => Err(Ignored::TooDeep),
+        }
+    }
+
+    /// Takes an Ethernet header.
+    #[inline]
+    pub(super) fn ethernet<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Malformed> {
+        let header = ethernet::parse(octets)?;
+        self.from_mac = Some(header.from);
+        Ok(Inside::new(header.ethertype, header.payload))
+    }
+
+    /// Takes a Linux cooked header.
+    pub(super) fn cooked<'a>(&mut self, header: sll::Cooked<'a>) -> Result<Inside<'a>, Ignored> {
+        self.from_mac = header.from;
+        match header.ethertype {
+            Some(ethertype) => Ok(Inside::new(ethertype, header.payload)),
+            None => Err(Ignored::NotIp),
+        }
+    }
+
+    /// Takes a VLAN tag.
+    #[inline]
+    pub(super) fn tag<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
+        self.enter()?;
+        let tag = vlan::parse(octets)?;
+        self.envelopes.vlan = self.envelopes.vlan.or(tag.vlan);
+        Ok(Inside::new(tag.ethertype, tag.payload))
+    }
+
+    /// Takes an IP packet that carries an envelope. What its link said of hardware addresses is not the inside's.
+    fn carried(&mut self, outer: Outer) -> Result<(), Ignored> {
+        self.enter()?;
+        self.from_mac = None;
+        self.envelopes.outer = self.envelopes.outer.or(Some(outer));
+        Ok(())
+    }
+
+    /// Takes a datagram that carries an envelope.
+    fn carried_in_udp(&mut self, ip: &Ip<'_>, udp: &Udp<'_>) -> Result<(), Ignored> {
+        self.carried(Outer {
+            tunnel: Tunnel::Udp,
+            from: ip.from,
+            to: ip.to,
+            from_port: udp.from_port,
+            to_port: udp.to_port,
+        })
+    }
+
+    /// Takes a VXLAN header.
+    pub(super) fn vxlan<'a>(&mut self, ip: &Ip<'a>, udp: &Udp<'a>) -> Result<Inside<'a>, Stop> {
+        self.carried_in_udp(ip, udp)?;
+        let (vni, frame) = vxlan::parse(udp.payload)?;
+        self.envelopes.vni = self.envelopes.vni.or(Some(vni));
+        Ok(self.ethernet(frame)?)
+    }
+
+    /// Ends at a TCP packet.
+    #[inline]
+    pub(super) fn tcp<'a>(self, ip: &Ip<'a>) -> Result<Decoded<'a>, Malformed> {
+        let tcp = tcp::parse(ip)?;
+        let layer4 = Layer4::Tcp {
+            flags: tcp.flags,
+            sequence: tcp.sequence,
+        };
+        Ok(Decoded {
+            from: ip.from,
+            to: ip.to,
+            from_port: tcp.from_port,
+            to_port: tcp.to_port,
+            layer4,
+            payload_octets: tcp.payload_octets,
+            payload: tcp.payload,
+            from_mac: self.from_mac,
+            envelopes: self.envelopes,
+        })
+    }
+
+    /// Ends at a UDP datagram.
+    #[inline]
+    pub(super) fn udp<'a>(self, ip: &Ip<'a>, udp: &Udp<'a>) -> Decoded<'a> {
+        Decoded {
+            from: ip.from,
+            to: ip.to,
+            from_port: udp.from_port,
+            to_port: udp.to_port,
+            layer4: Layer4::Udp,
+            payload_octets: udp.payload_octets,
+            payload: udp.payload,
+            from_mac: self.from_mac,
+            envelopes: self.envelopes,
+        }
+    }
+}
+
+/// Returns why a protocol gives no packet (rule S2).
+#[cold]
+pub(super) fn uncarried(number: u8) -> Ignored {
+    match number {
+        protocol::ICMP => Ignored::Icmp,
+        protocol::ICMPV6 => Ignored::Icmpv6,
+        protocol::IGMP => Ignored::Igmp,
+        protocol::ESP | protocol::AH => Ignored::Ipsec,
+        protocol::SCTP => Ignored::Sctp,
+        protocol::GRE => Ignored::Gre,
+        _ => Ignored::OtherProtocol,
+    }
+}
