@@ -14,6 +14,12 @@ pub enum Layer {
     Null,
     /// Linux cooked capture, both versions.
     LinuxCooked,
+    /// LLC and SNAP behind the length of an 802.3 frame.
+    Llc,
+    /// PPP, and Cisco's header in its place.
+    Ppp,
+    /// PPPoE.
+    Pppoe,
     /// IPv4.
     Ipv4,
     /// IPv6 and its extension headers.
@@ -30,11 +36,14 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, in the order of the counters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Ethernet,
         Self::Vlan,
         Self::Null,
         Self::LinuxCooked,
+        Self::Llc,
+        Self::Ppp,
+        Self::Pppoe,
         Self::Ipv4,
         Self::Ipv6,
         Self::Tcp,
@@ -58,6 +67,9 @@ impl Layer {
             Self::Vlan => "vlan",
             Self::Null => "null",
             Self::LinuxCooked => "linux_cooked",
+            Self::Llc => "llc",
+            Self::Ppp => "ppp",
+            Self::Pppoe => "pppoe",
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
             Self::Tcp => "tcp",
@@ -128,6 +140,10 @@ impl fmt::Display for Malformed {
 pub enum Ignored {
     /// Neither IPv4 nor IPv6: ARP, LLDP, spanning tree and the like.
     NotIp,
+    /// PPP that carries no IP, such as link control and what is compressed or encrypted; PPPoE discovery.
+    Ppp,
+    /// MACsec.
+    Macsec,
     /// ICMP; headers that it quotes are not packets.
     Icmp,
     /// ICMPv6.
@@ -150,8 +166,10 @@ pub enum Ignored {
 
 impl Ignored {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::NotIp,
+        Self::Ppp,
+        Self::Macsec,
         Self::Icmp,
         Self::Icmpv6,
         Self::Igmp,
@@ -168,6 +186,8 @@ impl Ignored {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotIp => "not_ip",
+            Self::Ppp => "ppp",
+            Self::Macsec => "macsec",
             Self::Icmp => "icmp",
             Self::Icmpv6 => "icmpv6",
             Self::Igmp => "igmp",

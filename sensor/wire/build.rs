@@ -51,3 +51,9 @@ pub(crate) fn vxlan(vni: u32, frame: &[u8]) -> Vec<u8> {
     let datagram = udp(55555, 4789, &inside);
     ethernet(0xee, 0x0800, &ipv4([192, 0, 2, 1], [192, 0, 2, 2], 17, &datagram))
 }
+
+/// Returns a PPPoE header with its length filled in, and the PPP frame behind it.
+pub(crate) fn pppoe(code: u8, frame: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(frame.len()).unwrap().to_be_bytes();
+    [&[0x11, code, 0, 1], &length[..], frame].concat()
+}

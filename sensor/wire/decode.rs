@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::ip::{Piece, protocol};
 use super::way::{Inside, Way, uncarried};
-use super::{ethernet, ipv4, ipv6, null, sll, sll2, udp, vlan};
+use super::{ethernet, ipv4, ipv6, null, ppp, sll, sll2, udp, vlan};
 use crate::model::{Address, Ignored, Layer4, LinkType, MacAddress, Malformed};
 
 /// Which UDP ports carry envelopes.
@@ -137,12 +137,12 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
     let mut inside = match link {
         LinkType::Ethernet => way.ethernet(octets)?,
         LinkType::Raw => Inside::ip(octets)?,
-        LinkType::Null | LinkType::Loop => match null::parse(octets)? {
-            (Some(ethertype), payload) => Inside::new(ethertype, payload),
-            (None, _) => return Err(Ignored::NotIp.into()),
-        },
+        LinkType::Null | LinkType::Loop => Inside::known(null::parse(octets)?, Ignored::NotIp)?,
         LinkType::LinuxCooked => way.cooked(sll::parse(octets)?)?,
         LinkType::LinuxCooked2 => way.cooked(sll2::parse(octets)?)?,
+        LinkType::Ppp => Inside::known(ppp::parse(octets)?, Ignored::Ppp)?,
+        LinkType::PppSerial => Inside::known(ppp::serial(octets)?, Ignored::Ppp)?,
+        LinkType::PppEther => Inside::pppoe(octets)?,
     };
     loop {
         let ip = match inside.ethertype {
@@ -152,7 +152,10 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
                 inside = way.tag(inside.octets)?;
                 continue;
             }
-            _ => return Err(Ignored::NotIp.into()),
+            _ => {
+                inside = way.link(&inside)?;
+                continue;
+            }
         };
         if ip.piece == Piece::Later {
             return Err(Ignored::Fragment.into());
@@ -174,3 +177,7 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
 #[cfg(test)]
 #[path = "decode_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod envelope_tests;

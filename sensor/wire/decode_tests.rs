@@ -64,6 +64,11 @@ fn every_link_type_gives_the_same_packet() {
             LinkType::LinuxCooked2,
             vec![8, 0, 0, 0, 0, 0, 0, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         ),
+        (LinkType::Ppp, vec![0xff, 3, 0, 0x21]),
+        (LinkType::Ppp, vec![0x21]),
+        (LinkType::PppSerial, vec![0xff, 3, 0, 0x21]),
+        (LinkType::PppSerial, vec![0x0f, 0, 8, 0]),
+        (LinkType::PppEther, vec![0x11, 0, 0, 1, 0, 0xff, 0, 0x21]),
     ];
     for (link, start) in cases {
         let octets = [start, packet.clone()].concat();
@@ -304,6 +309,9 @@ fn link() -> impl Strategy<Value = LinkType> {
         LinkType::Loop,
         LinkType::LinuxCooked,
         LinkType::LinuxCooked2,
+        LinkType::Ppp,
+        LinkType::PppSerial,
+        LinkType::PppEther,
     ])
 }
 

@@ -9,12 +9,24 @@ const LEN: usize = 14;
 pub(super) const IPV4: u16 = 0x0800;
 /// The EtherType of IPv6.
 pub(super) const IPV6: u16 = 0x86dd;
+/// The EtherType of MPLS (RFC 3032 section 5).
+pub(super) const MPLS: u16 = 0x8847;
+/// The EtherType of MPLS whose labels the sender assigned (RFC 5332 section 3), once that of multicast.
+pub(super) const MPLS_MULTICAST: u16 = 0x8848;
+/// The EtherType of PPPoE's discovery (RFC 2516 section 4).
+pub(super) const PPPOE_DISCOVERY: u16 = 0x8863;
+/// The EtherType of PPPoE's sessions.
+pub(super) const PPPOE: u16 = 0x8864;
+/// The EtherType of MACsec (IEEE 802.1AE section 9.8).
+pub(super) const MACSEC: u16 = 0x88e5;
+/// The largest value in the place of the EtherType that is not one: it is the length of an 802.3 frame, or means nothing.
+pub(super) const LONGEST_LENGTH: u16 = 0x05ff;
 
 /// One Ethernet header, taken apart.
 pub(super) struct Ethernet<'a> {
     /// The source address.
     pub from: MacAddress,
-    /// The EtherType; a value below 0x0600 is the length of an 802.3 frame instead.
+    /// The EtherType, or a length (see [`LONGEST_LENGTH`]).
     pub ethertype: u16,
     /// What follows the header, padding included.
     pub payload: &'a [u8],

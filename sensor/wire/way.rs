@@ -3,7 +3,7 @@
 use super::decode::{Decoded, Envelopes, Outer, Stop, Tunnel};
 use super::ip::{Ip, protocol};
 use super::udp::Udp;
-use super::{ethernet, sll, tcp, vlan, vxlan};
+use super::{ethernet, llc, ppp, pppoe, sll, tcp, vlan, vxlan};
 use crate::model::{Ignored, Layer, Layer4, MacAddress, Malformed};
 
 /// How deep envelopes may be nested (rule W2); deeper ones are made to waste time, not to mirror traffic.
@@ -28,6 +28,22 @@ impl<'a> Inside<'a> {
             Some(6) => Ok(Self::new(ethernet::IPV6, octets)),
             Some(_) => Err(Malformed::field(Layer::Ipv4, "version")),
             None => Err(Malformed::short(Layer::Ipv4, 1, 0)),
+        }
+    }
+
+    /// Returns what a header announced, or the reason if it announced nothing that is read.
+    pub(super) fn known((ethertype, octets): (Option<u16>, &'a [u8]), reason: Ignored) -> Result<Self, Ignored> {
+        match ethertype {
+            Some(ethertype) => Ok(Self::new(ethertype, octets)),
+            None => Err(reason),
+        }
+    }
+
+    /// Takes a PPPoE header and the PPP header behind it.
+    pub(super) fn pppoe(octets: &'a [u8]) -> Result<Self, Stop> {
+        match pppoe::parse(octets)? {
+            Some(frame) => Ok(Self::known(ppp::parse(frame)?, Ignored::Ppp)?),
+            None => Err(Ignored::Ppp.into()),
         }
     }
 }
@@ -62,9 +78,21 @@ impl Way {
     /// Takes a Linux cooked header.
     pub(super) fn cooked<'a>(&mut self, header: sll::Cooked<'a>) -> Result<Inside<'a>, Ignored> {
         self.from_mac = header.from;
-        match header.ethertype {
-            Some(ethertype) => Ok(Inside::new(ethertype, header.payload)),
-            None => Err(Ignored::NotIp),
+        Inside::known((header.ethertype, header.payload), Ignored::NotIp)
+    }
+
+    /// Takes whatever else than IP and VLAN tags a link carries.
+    #[cold]
+    pub(super) fn link<'a>(&mut self, inside: &Inside<'a>) -> Result<Inside<'a>, Stop> {
+        match inside.ethertype {
+            ..=ethernet::LONGEST_LENGTH => Ok(Inside::known(llc::parse(inside.octets)?, Ignored::NotIp)?),
+            ethernet::PPPOE => {
+                self.enter()?;
+                Inside::pppoe(inside.octets)
+            }
+            ethernet::PPPOE_DISCOVERY => Err(Ignored::Ppp.into()),
+            ethernet::MACSEC => Err(Ignored::Macsec.into()),
+            _ => Err(Ignored::NotIp.into()),
         }
     }
 
