@@ -20,6 +20,8 @@ pub enum Layer {
     Ppp,
     /// PPPoE.
     Pppoe,
+    /// MPLS label stacks.
+    Mpls,
     /// IPv4.
     Ipv4,
     /// IPv6 and its extension headers.
@@ -36,7 +38,7 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, in the order of the counters.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Ethernet,
         Self::Vlan,
         Self::Null,
@@ -44,6 +46,7 @@ impl Layer {
         Self::Llc,
         Self::Ppp,
         Self::Pppoe,
+        Self::Mpls,
         Self::Ipv4,
         Self::Ipv6,
         Self::Tcp,
@@ -70,6 +73,7 @@ impl Layer {
             Self::Llc => "llc",
             Self::Ppp => "ppp",
             Self::Pppoe => "pppoe",
+            Self::Mpls => "mpls",
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
             Self::Tcp => "tcp",
@@ -144,6 +148,8 @@ pub enum Ignored {
     Ppp,
     /// MACsec.
     Macsec,
+    /// What a pseudo-wire over MPLS says of itself.
+    Mpls,
     /// ICMP; headers that it quotes are not packets.
     Icmp,
     /// ICMPv6.
@@ -166,10 +172,11 @@ pub enum Ignored {
 
 impl Ignored {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotIp,
         Self::Ppp,
         Self::Macsec,
+        Self::Mpls,
         Self::Icmp,
         Self::Icmpv6,
         Self::Igmp,
@@ -188,6 +195,7 @@ impl Ignored {
             Self::NotIp => "not_ip",
             Self::Ppp => "ppp",
             Self::Macsec => "macsec",
+            Self::Mpls => "mpls",
             Self::Icmp => "icmp",
             Self::Icmpv6 => "icmpv6",
             Self::Igmp => "igmp",

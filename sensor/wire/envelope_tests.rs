@@ -61,3 +61,31 @@ fn macsec_is_counted() {
         Stop::Ignored(Ignored::Macsec)
     );
 }
+
+#[test]
+fn rule_w2_labels_carry_ip_and_ethernet() {
+    for ethertype in [0x8847, 0x8848] {
+        let bare = build::mpls(&[16, 17, 18], &packet());
+        assert_eq!(
+            read(&build::ethernet(9, ethertype, &bare)).from_mac,
+            Some(MacAddress([2, 0, 0, 0, 0, 9]))
+        );
+        for control_word in [&[][..], &[0, 0, 0, 1]] {
+            let wire = [
+                control_word,
+                &build::ethernet(1, 0x8100, &build::tag(7, 0x0800, &packet())),
+            ]
+            .concat();
+            let octets = build::ethernet(9, ethertype, &build::mpls(&[16, 17], &wire));
+            let read = read(&octets);
+            assert_eq!(
+                (read.envelopes.vlan, read.from_mac),
+                (Some(7), Some(MacAddress([2, 0, 0, 0, 0, 1])))
+            );
+        }
+    }
+    let channel = build::ethernet(9, 0x8847, &build::mpls(&[16], &[0x10, 0, 0, 0x21]));
+    assert_eq!(stop(&channel), Stop::Ignored(Ignored::Mpls));
+    let cut = build::ethernet(9, 0x8847, &build::mpls(&[16, 17], &[])[..7]);
+    assert_eq!(stop(&cut), Stop::Malformed(Malformed::short(Layer::Mpls, 4, 3)));
+}

@@ -12,6 +12,7 @@ mod ip;
 mod ipv4;
 mod ipv6;
 mod llc;
+mod mpls;
 mod null;
 mod ppp;
 mod pppoe;

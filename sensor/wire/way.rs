@@ -3,7 +3,7 @@
 use super::decode::{Decoded, Envelopes, Outer, Stop, Tunnel};
 use super::ip::{Ip, protocol};
 use super::udp::Udp;
-use super::{ethernet, llc, ppp, pppoe, sll, tcp, vlan, vxlan};
+use super::{ethernet, llc, mpls, ppp, pppoe, sll, tcp, vlan, vxlan};
 use crate::model::{Ignored, Layer, Layer4, MacAddress, Malformed};
 
 /// How deep envelopes may be nested (rule W2); deeper ones are made to waste time, not to mirror traffic.
@@ -86,6 +86,7 @@ impl Way {
     pub(super) fn link<'a>(&mut self, inside: &Inside<'a>) -> Result<Inside<'a>, Stop> {
         match inside.ethertype {
             ..=ethernet::LONGEST_LENGTH => Ok(Inside::known(llc::parse(inside.octets)?, Ignored::NotIp)?),
+            ethernet::MPLS | ethernet::MPLS_MULTICAST => self.mpls(inside.octets),
             ethernet::PPPOE => {
                 self.enter()?;
                 Inside::pppoe(inside.octets)
@@ -103,6 +104,16 @@ impl Way {
         let tag = vlan::parse(octets)?;
         self.envelopes.vlan = self.envelopes.vlan.or(tag.vlan);
         Ok(Inside::new(tag.ethertype, tag.payload))
+    }
+
+    /// Takes a stack of MPLS labels, which is one envelope however high it is.
+    fn mpls<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
+        self.enter()?;
+        match mpls::parse(octets)? {
+            (mpls::Carried::Ip, packet) => Ok(Inside::ip(packet)?),
+            (mpls::Carried::Ethernet, frame) => Ok(self.ethernet(frame)?),
+            (mpls::Carried::Channel, _) => Err(Ignored::Mpls.into()),
+        }
     }
 
     /// Takes an IP packet that carries an envelope. What its link said of hardware addresses is not the inside's.
