@@ -30,6 +30,10 @@ pub enum Layer {
     Tcp,
     /// UDP.
     Udp,
+    /// GRE.
+    Gre,
+    /// ERSPAN.
+    Erspan,
     /// VXLAN.
     Vxlan,
     /// DNS messages.
@@ -38,7 +42,7 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, in the order of the counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Ethernet,
         Self::Vlan,
         Self::Null,
@@ -51,6 +55,8 @@ impl Layer {
         Self::Ipv6,
         Self::Tcp,
         Self::Udp,
+        Self::Gre,
+        Self::Erspan,
         Self::Vxlan,
         Self::Dns,
     ];
@@ -78,6 +84,8 @@ impl Layer {
             Self::Ipv6 => "ipv6",
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Gre => "gre",
+            Self::Erspan => "erspan",
             Self::Vxlan => "vxlan",
             Self::Dns => "dns",
         }
@@ -160,8 +168,10 @@ pub enum Ignored {
     Ipsec,
     /// SCTP.
     Sctp,
-    /// GRE whose inside is not read.
+    /// GRE whose version or protocol type is not read.
     Gre,
+    /// ERSPAN whose version or frame type is not read.
+    Erspan,
     /// Any other protocol than TCP and UDP.
     OtherProtocol,
     /// A fragment that is not the first.
@@ -172,7 +182,7 @@ pub enum Ignored {
 
 impl Ignored {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotIp,
         Self::Ppp,
         Self::Macsec,
@@ -183,6 +193,7 @@ impl Ignored {
         Self::Ipsec,
         Self::Sctp,
         Self::Gre,
+        Self::Erspan,
         Self::OtherProtocol,
         Self::Fragment,
         Self::TooDeep,
@@ -202,6 +213,7 @@ impl Ignored {
             Self::Ipsec => "ipsec",
             Self::Sctp => "sctp",
             Self::Gre => "gre",
+            Self::Erspan => "erspan",
             Self::OtherProtocol => "other_protocol",
             Self::Fragment => "fragment",
             Self::TooDeep => "too_deep",

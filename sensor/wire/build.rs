@@ -78,3 +78,10 @@ pub(crate) fn checksum(packet: &mut [u8]) {
     let sum = words.fold(0, |sum, word| (sum + word) % 0xffff);
     packet[10..12].copy_from_slice(&(0xffff - u16::try_from(sum).unwrap()).to_be_bytes());
 }
+
+/// Returns an Ethernet frame of a GRE packet from 192.0.2.1; `flags` are its bits, with their `fields`.
+pub(crate) fn gre(flags: u16, fields: &[u8], protocol: u16, inside: &[u8]) -> Vec<u8> {
+    let header = [flags.to_be_bytes(), protocol.to_be_bytes()].concat();
+    let packet = ipv4([192, 0, 2, 1], [192, 0, 2, 2], 47, &[&header, fields, inside].concat());
+    ethernet(0xee, 0x0800, &packet)
+}

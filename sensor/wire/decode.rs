@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::ip::{Piece, protocol};
-use super::way::{Inside, Way, uncarried};
+use super::way::{Inside, Way};
 use super::{ethernet, ipv4, ipv6, null, ppp, sll, sll2, udp, vlan};
 use crate::model::{Address, Ignored, Layer4, LinkType, MacAddress, Malformed};
 
@@ -169,7 +169,7 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
                 }
                 way.vxlan(&ip, &udp)?
             }
-            other => return Err(uncarried(other).into()),
+            _ => way.tunnel(&ip)?,
         };
     }
 }

@@ -265,7 +265,6 @@ fn rule_s2_other_protocols_are_ignored_by_name() {
     let cases = [
         (1, Ignored::Icmp),
         (2, Ignored::Igmp),
-        (47, Ignored::Gre),
         (50, Ignored::Ipsec),
         (58, Ignored::Icmpv6),
         (132, Ignored::Sctp),

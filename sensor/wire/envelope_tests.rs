@@ -23,6 +23,25 @@ fn read(octets: &[u8]) -> Decoded<'_> {
     read
 }
 
+/// Returns the outer packet that `build` makes.
+fn outer(tunnel: Tunnel) -> Outer {
+    Outer {
+        tunnel,
+        from: Address::v4([192, 0, 2, 1]),
+        to: Address::v4([192, 0, 2, 2]),
+        from_port: 0,
+        to_port: 0,
+    }
+}
+
+/// Returns a frame with a hardware address of its own around the packet.
+fn frame() -> Vec<u8> {
+    build::ethernet(1, 0x0800, &packet())
+}
+
+/// The hardware address of [`frame`].
+const INNER: Option<MacAddress> = Some(MacAddress([2, 0, 0, 0, 0, 1]));
+
 /// Returns why an Ethernet frame gives no packet.
 fn stop(octets: &[u8]) -> Stop {
     decode(LinkType::Ethernet, octets, &ports()).unwrap_err()
@@ -88,4 +107,137 @@ fn rule_w2_labels_carry_ip_and_ethernet() {
     assert_eq!(stop(&channel), Stop::Ignored(Ignored::Mpls));
     let cut = build::ethernet(9, 0x8847, &build::mpls(&[16, 17], &[])[..7]);
     assert_eq!(stop(&cut), Stop::Malformed(Malformed::short(Layer::Mpls, 4, 3)));
+}
+
+#[test]
+fn rule_w2_ip_within_ip_is_opened_in_every_pairing() {
+    let four = |protocol, inside: &[u8]| {
+        build::ethernet(
+            9,
+            0x0800,
+            &build::ipv4([192, 0, 2, 1], [192, 0, 2, 2], protocol, inside),
+        )
+    };
+    let six = |next, inside: &[u8]| build::ethernet(9, 0x86dd, &build::ipv6(next, inside));
+    let inside = build::ipv6(17, &build::udp(4000, 53, b"question"));
+    for octets in [four(4, &packet()), six(4, &packet())] {
+        assert_eq!(
+            read(&octets).from_mac,
+            None,
+            "what the outer link says is not the inside's"
+        );
+    }
+    assert_eq!(read(&four(4, &packet())).envelopes.outer, Some(outer(Tunnel::Ipip)));
+    for octets in [four(41, &inside), six(41, &inside)] {
+        let read = decode(LinkType::Ethernet, &octets, &ports()).unwrap();
+        assert_eq!((read.from, read.to_port), (Address::v6(build::address(1)), 53));
+        assert_eq!(read.envelopes.outer.map(|outer| outer.tunnel), Some(Tunnel::Ipip));
+    }
+    let limit = six(60, &[&[4, 0, 4, 1, 4, 1, 0, 0][..], &packet()].concat());
+    read(&limit);
+    let other = four(4, &inside);
+    assert_eq!(stop(&other), Stop::Malformed(Malformed::field(Layer::Ipv4, "version")));
+}
+
+#[test]
+fn rule_w2_gre_carries_ip_frames_and_labels_with_any_fields() {
+    let fields = [0xab, 0xcd, 0, 0, 0, 0, 0, 7, 0, 0, 0, 1];
+    for (flags, from, to) in [
+        (0, 0, 0),
+        (0x8000, 0, 4),
+        (0x2000, 4, 8),
+        (0x3000, 4, 12),
+        (0xb000, 0, 12),
+    ] {
+        let fields = &fields[from..to];
+        let key = (flags & 0x2000 != 0).then_some(7);
+        let cases = [
+            (0x0800, packet(), None),
+            (0x6558, frame(), INNER),
+            (0x8847, build::mpls(&[16], &packet()), None),
+            (0x8100, build::tag(5, 0x0800, &packet()), None),
+        ];
+        for (protocol, inside, from_mac) in cases {
+            let octets = build::gre(flags, fields, protocol, &inside);
+            let read = read(&octets);
+            assert_eq!(
+                (read.envelopes.key, read.from_mac),
+                (key, from_mac),
+                "{flags:#x} {protocol:#x}"
+            );
+            assert_eq!(read.envelopes.outer, Some(outer(Tunnel::Gre)));
+        }
+    }
+    assert_eq!(
+        stop(&build::gre(0, &[], 0x2001, &packet())),
+        Stop::Ignored(Ignored::Gre),
+        "NHRP"
+    );
+    assert_eq!(
+        stop(&build::gre(0, &[], 0, &[])),
+        Stop::Ignored(Ignored::Gre),
+        "a keepalive"
+    );
+    let cut = build::gre(0x2000, &[0, 0], 0x0800, &[]);
+    assert_eq!(stop(&cut), Stop::Malformed(Malformed::short(Layer::Gre, 4, 2)));
+}
+
+#[test]
+fn pptp_carries_ppp() {
+    let fields = [0, 42, 0, 5, 0, 0, 0, 1];
+    let inside = [&[0xff, 3, 0x21][..], &packet()].concat();
+    let octets = build::gre(0x3001, &fields, 0x880b, &inside);
+    assert_eq!(
+        read(&octets).envelopes.key,
+        None,
+        "each direction has a call of its own"
+    );
+    let acknowledgment = build::gre(0x2081, &[0, 0, 0, 5, 0, 0, 0, 1], 0x880b, &[]);
+    assert_eq!(stop(&acknowledgment), Stop::Ignored(Ignored::Gre));
+    let encrypted = build::gre(0x3001, &fields, 0x880b, &[&[0xfd][..], &[0; 41]].concat());
+    assert_eq!(stop(&encrypted), Stop::Ignored(Ignored::Ppp));
+}
+
+#[test]
+fn rule_w2_erspan_of_every_type_gives_the_frame_and_its_session() {
+    let sequence = [0, 0, 0, 1];
+    let two = [&[0x10, 0, 0, 9, 0, 0, 0, 0][..], &frame()].concat();
+    let three = |kind, last, inside: &[u8]| [&[0x20, 0, 0, 9, 0, 0, 0, 0, 0, 0, kind, last][..], inside].concat();
+    let platform = [&[0; 8][..], &frame()].concat();
+    for (octets, key, from_mac) in [
+        (build::gre(0, &[], 0x88be, &frame()), None, INNER),
+        (build::gre(0x1000, &sequence, 0x88be, &two), Some(9), INNER),
+        (
+            build::gre(0x1000, &sequence, 0x22eb, &three(0x80, 0, &frame())),
+            Some(9),
+            INNER,
+        ),
+        (
+            build::gre(0x1000, &sequence, 0x22eb, &three(0x80, 1, &platform)),
+            Some(9),
+            INNER,
+        ),
+        (
+            build::gre(0x1000, &sequence, 0x22eb, &three(0x08, 0, &packet())),
+            Some(9),
+            None,
+        ),
+    ] {
+        let read = read(&octets);
+        assert_eq!((read.envelopes.key, read.from_mac), (key, from_mac));
+        assert_eq!(read.envelopes.outer, Some(outer(Tunnel::Gre)));
+    }
+    for other in [three(0x1c, 0, &frame()), vec![0x30; 40]] {
+        let octets = build::gre(0x1000, &sequence, 0x22eb, &other);
+        assert_eq!(stop(&octets), Stop::Ignored(Ignored::Erspan));
+    }
+    let cut = build::gre(0x1000, &sequence, 0x88be, &two[..5]);
+    assert_eq!(stop(&cut), Stop::Malformed(Malformed::short(Layer::Erspan, 8, 5)));
+}
+
+#[test]
+fn the_outermost_key_is_kept() {
+    let inner = build::gre(0x2000, &[0, 0, 0, 2], 0x0800, &packet());
+    let octets = build::gre(0x2000, &[0, 0, 0, 1], 0x6558, &inner);
+    assert_eq!(read(&octets).envelopes.key, Some(1));
 }

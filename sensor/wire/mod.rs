@@ -6,8 +6,10 @@
 
 mod decode;
 pub mod dns;
+mod erspan;
 mod ethernet;
 mod extended;
+mod gre;
 mod ip;
 mod ipv4;
 mod ipv6;

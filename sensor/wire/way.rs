@@ -1,9 +1,11 @@
 //! What the way inwards is made of: what comes next, what was gathered so far, and its ends (rules W2 and S2).
 
 use super::decode::{Decoded, Envelopes, Outer, Stop, Tunnel};
+use super::erspan::{Erspan, Mirrored};
+use super::gre::Gre;
 use super::ip::{Ip, protocol};
 use super::udp::Udp;
-use super::{ethernet, llc, mpls, ppp, pppoe, sll, tcp, vlan, vxlan};
+use super::{erspan, ethernet, gre, llc, mpls, ppp, pppoe, sll, tcp, vlan, vxlan};
 use crate::model::{Ignored, Layer, Layer4, MacAddress, Malformed};
 
 /// How deep envelopes may be nested (rule W2); deeper ones are made to waste time, not to mirror traffic.
@@ -135,6 +137,72 @@ impl Way {
         })
     }
 
+    /// Takes an IP packet that carries neither TCP nor UDP.
+    #[cold]
+    pub(super) fn tunnel<'a>(&mut self, ip: &Ip<'a>) -> Result<Inside<'a>, Stop> {
+        let outer = |tunnel| Outer {
+            tunnel,
+            from: ip.from,
+            to: ip.to,
+            from_port: 0,
+            to_port: 0,
+        };
+        match ip.protocol {
+            protocol::IPV4 => {
+                self.carried(outer(Tunnel::Ipip))?;
+                Ok(Inside::new(ethernet::IPV4, ip.payload))
+            }
+            protocol::IPV6 => {
+                self.carried(outer(Tunnel::Ipip))?;
+                Ok(Inside::new(ethernet::IPV6, ip.payload))
+            }
+            protocol::GRE => {
+                self.carried(outer(Tunnel::Gre))?;
+                match gre::parse(ip.payload)? {
+                    Some(gre) => self.gre(&gre),
+                    None => Err(Ignored::Gre.into()),
+                }
+            }
+            other => Err(uncarried(other).into()),
+        }
+    }
+
+    /// Takes what a GRE header announces.
+    fn gre<'a>(&mut self, gre: &Gre<'a>) -> Result<Inside<'a>, Stop> {
+        self.envelopes.key = self.envelopes.key.or(gre.key);
+        match (gre.protocol, gre.sequence) {
+            (gre::PPP, _) => Ok(Inside::known(ppp::parse(gre.payload)?, Ignored::Ppp)?),
+            (gre::ERSPAN, None) => Ok(self.ethernet(gre.payload)?),
+            (gre::ERSPAN | gre::ERSPAN_III, _) => match erspan::parse(gre.payload)? {
+                Some(erspan) => self.erspan(&erspan),
+                None => Err(Ignored::Erspan.into()),
+            },
+            (protocol, _) => self.announced(protocol, gre.payload, Ignored::Gre),
+        }
+    }
+
+    /// Takes what an ERSPAN header announces.
+    fn erspan<'a>(&mut self, erspan: &Erspan<'a>) -> Result<Inside<'a>, Stop> {
+        self.envelopes.key = self.envelopes.key.or(Some(erspan.session));
+        match erspan.mirrored {
+            Mirrored::Ethernet => Ok(self.ethernet(erspan.payload)?),
+            Mirrored::Ip => Ok(Inside::ip(erspan.payload)?),
+            Mirrored::Other => Err(Ignored::Erspan.into()),
+        }
+    }
+
+    /// Takes what an envelope announces by a protocol type: an EtherType of what is read, or a bridged frame.
+    fn announced<'a>(&mut self, protocol: u16, octets: &'a [u8], reason: Ignored) -> Result<Inside<'a>, Stop> {
+        match protocol {
+            gre::BRIDGED => Ok(self.ethernet(octets)?),
+            ethernet::IPV4 | ethernet::IPV6 | ethernet::MPLS | ethernet::MPLS_MULTICAST => {
+                Ok(Inside::new(protocol, octets))
+            }
+            tag if vlan::is_tag(tag) => Ok(Inside::new(tag, octets)),
+            _ => Err(reason.into()),
+        }
+    }
+
     /// Takes a VXLAN header.
     pub(super) fn vxlan<'a>(&mut self, ip: &Ip<'a>, udp: &Udp<'a>) -> Result<Inside<'a>, Stop> {
         self.carried_in_udp(ip, udp)?;
@@ -182,15 +250,13 @@ impl Way {
 }
 
 /// Returns why a protocol gives no packet (rule S2).
-#[cold]
-pub(super) fn uncarried(number: u8) -> Ignored {
+fn uncarried(number: u8) -> Ignored {
     match number {
         protocol::ICMP => Ignored::Icmp,
         protocol::ICMPV6 => Ignored::Icmpv6,
         protocol::IGMP => Ignored::Igmp,
         protocol::ESP | protocol::AH => Ignored::Ipsec,
         protocol::SCTP => Ignored::Sctp,
-        protocol::GRE => Ignored::Gre,
         _ => Ignored::OtherProtocol,
     }
 }
