@@ -36,13 +36,15 @@ pub enum Layer {
     Erspan,
     /// VXLAN.
     Vxlan,
+    /// GENEVE.
+    Geneve,
     /// DNS messages.
     Dns,
 }
 
 impl Layer {
     /// Every layer, in the order of the counters.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Ethernet,
         Self::Vlan,
         Self::Null,
@@ -58,6 +60,7 @@ impl Layer {
         Self::Gre,
         Self::Erspan,
         Self::Vxlan,
+        Self::Geneve,
         Self::Dns,
     ];
 
@@ -87,6 +90,7 @@ impl Layer {
             Self::Gre => "gre",
             Self::Erspan => "erspan",
             Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
             Self::Dns => "dns",
         }
     }
@@ -172,6 +176,10 @@ pub enum Ignored {
     Gre,
     /// ERSPAN whose version or frame type is not read.
     Erspan,
+    /// VXLAN that announces another protocol than Ethernet and IP.
+    Vxlan,
+    /// GENEVE that announces another protocol, and its control packets.
+    Geneve,
     /// Any other protocol than TCP and UDP.
     OtherProtocol,
     /// A fragment that is not the first.
@@ -182,7 +190,7 @@ pub enum Ignored {
 
 impl Ignored {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::NotIp,
         Self::Ppp,
         Self::Macsec,
@@ -194,6 +202,8 @@ impl Ignored {
         Self::Sctp,
         Self::Gre,
         Self::Erspan,
+        Self::Vxlan,
+        Self::Geneve,
         Self::OtherProtocol,
         Self::Fragment,
         Self::TooDeep,
@@ -214,6 +224,8 @@ impl Ignored {
             Self::Sctp => "sctp",
             Self::Gre => "gre",
             Self::Erspan => "erspan",
+            Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
             Self::OtherProtocol => "other_protocol",
             Self::Fragment => "fragment",
             Self::TooDeep => "too_deep",

@@ -10,16 +10,34 @@ use crate::model::{Address, Ignored, Layer4, LinkType, MacAddress, Malformed};
 /// Which UDP ports carry envelopes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ports {
-    vxlan: SmallVec<[u16; 4]>,
+    envelopes: SmallVec<[(u16, InUdp); 4]>,
+}
+
+/// An envelope that UDP carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InUdp {
+    Vxlan,
+    Geneve,
 }
 
 impl Ports {
-    /// Returns the ports with these destination ports of VXLAN.
+    /// Returns the ports with these destination ports of VXLAN and GENEVE; a port of both is VXLAN's.
     #[must_use]
-    pub fn new(vxlan: &[u16]) -> Self {
+    pub fn new(vxlan: &[u16], geneve: &[u16]) -> Self {
+        let vxlan = vxlan.iter().map(|port| (*port, InUdp::Vxlan));
+        let geneve = geneve.iter().map(|port| (*port, InUdp::Geneve));
         Self {
-            vxlan: SmallVec::from_slice(vxlan),
+            envelopes: vxlan.chain(geneve).collect(),
         }
+    }
+
+    /// Returns the envelope that comes to a port.
+    #[inline]
+    fn envelope(&self, to_port: u16) -> Option<InUdp> {
+        self.envelopes
+            .iter()
+            .find(|(port, _)| *port == to_port)
+            .map(|(_, envelope)| *envelope)
     }
 }
 
@@ -124,14 +142,14 @@ impl From<Ignored> for Stop {
 
 /// Finds the innermost TCP or UDP packet of a frame.
 ///
-/// Outer headers are not flows: where an envelope's inside cannot be read, the frame gives no packet. VXLAN is
-/// recognised by its destination port alone. A first fragment gives the packet whose headers it holds; headers that
-/// ICMP quotes are not looked at.
+/// Outer headers are not flows: where an envelope's inside cannot be read, the frame gives no packet. VXLAN and GENEVE
+/// are recognised by their destination ports alone. A first fragment gives the packet whose headers it holds; headers
+/// that ICMP quotes are not looked at.
 ///
 /// # Errors
 ///
 /// [`Stop::Malformed`] with the innermost layer that could not be read; [`Stop::Ignored`] for what is neither TCP nor
-/// UDP, for later fragments, and for envelopes nested more than eight deep.
+/// UDP, for later fragments, for envelopes that carry what is not read, and for those nested more than eight deep.
 pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Decoded<'a>, Stop> {
     let mut way = Way::default();
     let mut inside = match link {
@@ -164,10 +182,11 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
             protocol::TCP => return Ok(way.tcp(&ip)?),
             protocol::UDP => {
                 let udp = udp::parse(&ip)?;
-                if !ports.vxlan.contains(&udp.to_port) {
-                    return Ok(way.udp(&ip, &udp));
+                match ports.envelope(udp.to_port) {
+                    None => return Ok(way.udp(&ip, &udp)),
+                    Some(InUdp::Vxlan) => way.vxlan(&ip, &udp)?,
+                    Some(InUdp::Geneve) => way.geneve(&ip, &udp)?,
                 }
-                way.vxlan(&ip, &udp)?
             }
             _ => way.tunnel(&ip)?,
         };

@@ -8,7 +8,7 @@ const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [198, 51, 100, 7];
 
 fn ports() -> Ports {
-    Ports::new(&[4789])
+    Ports::new(&[4789, 4790], &[6081])
 }
 
 fn packet() -> Vec<u8> {
@@ -32,6 +32,12 @@ fn outer(tunnel: Tunnel) -> Outer {
         from_port: 0,
         to_port: 0,
     }
+}
+
+/// Returns an Ethernet frame of a datagram from 192.0.2.1.
+fn datagram(to_port: u16, header: &[u8], inside: &[u8]) -> Vec<u8> {
+    let datagram = build::udp(55555, to_port, &[header, inside].concat());
+    build::ethernet(9, 0x0800, &build::ipv4([192, 0, 2, 1], [192, 0, 2, 2], 17, &datagram))
 }
 
 /// Returns a frame with a hardware address of its own around the packet.
@@ -240,4 +246,64 @@ fn the_outermost_key_is_kept() {
     let inner = build::gre(0x2000, &[0, 0, 0, 2], 0x0800, &packet());
     let octets = build::gre(0x2000, &[0, 0, 0, 1], 0x6558, &inner);
     assert_eq!(read(&octets).envelopes.key, Some(1));
+}
+
+#[test]
+fn rule_w2_geneve_carries_frames_ip_and_labels_behind_any_options() {
+    let bare = [0, 0];
+    let with_options = [2, 0x40];
+    for (start, options) in [(bare, &[][..]), (with_options, &[1, 2, 0x80, 1, 0, 0, 0, 9])] {
+        for (protocol, inside, from_mac) in [
+            (0x6558_u16, frame(), INNER),
+            (0x0800, packet(), None),
+            (0x8847, build::mpls(&[16], &packet()), None),
+        ] {
+            let header = [&start[..], &protocol.to_be_bytes(), &[0, 0, 42, 0], options].concat();
+            let octets = datagram(6081, &header, &inside);
+            let read = read(&octets);
+            assert_eq!(
+                (read.envelopes.vni, read.from_mac),
+                (Some(42), from_mac),
+                "{protocol:#x}"
+            );
+            let expected = Outer {
+                from_port: 55555,
+                to_port: 6081,
+                ..outer(Tunnel::Udp)
+            };
+            assert_eq!(read.envelopes.outer, Some(expected));
+        }
+    }
+    let six = build::ipv6(17, &build::udp(4000, 53, b"question"));
+    let octets = datagram(6081, &[0, 0, 0x86, 0xdd, 0, 0, 42, 0], &six);
+    let inside = decode(LinkType::Ethernet, &octets, &ports()).unwrap();
+    assert_eq!(inside.from, Address::v6(build::address(1)));
+    let control = datagram(6081, &[0, 0x80, 8, 0, 0, 0, 42, 0], &packet());
+    assert_eq!(stop(&control), Stop::Ignored(Ignored::Geneve));
+    let other = datagram(6081, &[0, 0, 0x89, 0x4f, 0, 0, 42, 0], &packet());
+    assert_eq!(stop(&other), Stop::Ignored(Ignored::Geneve));
+    let cut = datagram(6081, &[1, 0, 8, 0, 0, 0, 42, 0, 0], &[]);
+    assert_eq!(stop(&cut), Stop::Malformed(Malformed::short(Layer::Geneve, 12, 9)));
+}
+
+#[test]
+fn the_extension_of_vxlan_carries_ip() {
+    let octets = datagram(4790, &[0x0c, 0, 0, 1, 0, 0, 42, 0], &packet());
+    let inside = read(&octets);
+    assert_eq!((inside.envelopes.vni, inside.from_mac), (Some(42), None));
+    read(&datagram(4790, &[0x0c, 0, 0, 3, 0, 0, 42, 0], &frame()));
+    read(&datagram(4790, &[0x08, 0, 0, 0, 0, 0, 42, 0], &frame()));
+    let service = datagram(4790, &[0x0c, 0, 0, 4, 0, 0, 42, 0], &frame());
+    assert_eq!(stop(&service), Stop::Ignored(Ignored::Vxlan));
+}
+
+#[test]
+fn other_ports_carry_what_the_settings_say() {
+    let vxlan = datagram(8472, &[0x08, 0, 0, 0, 0, 0, 42, 0], &frame());
+    let geneve = datagram(6082, &[0, 0, 0x65, 0x58, 0, 0, 42, 0], &frame());
+    let ports = Ports::new(&[8472], &[6081, 6082]);
+    for octets in [vxlan, geneve] {
+        let inside = decode(LinkType::Ethernet, &octets, &ports).unwrap();
+        assert_eq!((inside.envelopes.vni, inside.to_port), (Some(42), 53));
+    }
 }

@@ -9,6 +9,7 @@ pub mod dns;
 mod erspan;
 mod ethernet;
 mod extended;
+mod geneve;
 mod gre;
 mod ip;
 mod ipv4;

@@ -5,7 +5,7 @@ use super::erspan::{Erspan, Mirrored};
 use super::gre::Gre;
 use super::ip::{Ip, protocol};
 use super::udp::Udp;
-use super::{erspan, ethernet, gre, llc, mpls, ppp, pppoe, sll, tcp, vlan, vxlan};
+use super::{erspan, ethernet, geneve, gre, llc, mpls, ppp, pppoe, sll, tcp, vlan, vxlan};
 use crate::model::{Ignored, Layer, Layer4, MacAddress, Malformed};
 
 /// How deep envelopes may be nested (rule W2); deeper ones are made to waste time, not to mirror traffic.
@@ -206,9 +206,23 @@ impl Way {
     /// Takes a VXLAN header.
     pub(super) fn vxlan<'a>(&mut self, ip: &Ip<'a>, udp: &Udp<'a>) -> Result<Inside<'a>, Stop> {
         self.carried_in_udp(ip, udp)?;
-        let (vni, frame) = vxlan::parse(udp.payload)?;
-        self.envelopes.vni = self.envelopes.vni.or(Some(vni));
-        Ok(self.ethernet(frame)?)
+        let vxlan = vxlan::parse(udp.to_port, udp.payload)?;
+        self.envelopes.vni = self.envelopes.vni.or(Some(vxlan.vni));
+        match vxlan.carried {
+            vxlan::Carried::Ethernet => Ok(self.ethernet(vxlan.payload)?),
+            vxlan::Carried::Ip => Ok(Inside::ip(vxlan.payload)?),
+            vxlan::Carried::Other => Err(Ignored::Vxlan.into()),
+        }
+    }
+
+    /// Takes a GENEVE header.
+    pub(super) fn geneve<'a>(&mut self, ip: &Ip<'a>, udp: &Udp<'a>) -> Result<Inside<'a>, Stop> {
+        self.carried_in_udp(ip, udp)?;
+        let Some(geneve) = geneve::parse(udp.payload)? else {
+            return Err(Ignored::Geneve.into());
+        };
+        self.envelopes.vni = self.envelopes.vni.or(Some(geneve.vni));
+        self.announced(geneve.protocol, geneve.payload, Ignored::Geneve)
     }
 
     /// Ends at a TCP packet.
