@@ -225,7 +225,7 @@ impl Decoder {
             name: None,
             vni: envelopes.vni.filter(|_| has(SegmentPart::Vni)),
             vlan: envelopes.vlan.filter(|_| has(SegmentPart::Vlan)),
-            key: None,
+            key: envelopes.key.filter(|_| has(SegmentPart::Key)),
             source: envelopes.mirrored_by().filter(|_| has(SegmentPart::Source)),
         };
         if detail == SegmentDetail::default() {

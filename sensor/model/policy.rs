@@ -55,6 +55,8 @@ pub enum SegmentPart {
     Vni,
     /// The outermost VLAN.
     Vlan,
+    /// The outermost key of GRE or session of ERSPAN.
+    Key,
     /// Who mirrored the frame.
     Source,
 }

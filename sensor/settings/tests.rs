@@ -89,7 +89,7 @@ vxlan_ports = [4789, 8472]
 geneve_ports = [6081, 6082]
 
 [segment]
-by = ["vni", "vlan", "source"]
+by = ["vni", "vlan", "key", "source"]
 
 [names]
 settle = "1500ms"
@@ -131,7 +131,12 @@ url = "udp://[2001:db8::1]"
     assert_eq!(settings.network.geneve_ports, [6081, 6082]);
     assert_eq!(
         settings.segment.by,
-        [SegmentPart::Vni, SegmentPart::Vlan, SegmentPart::Source]
+        [
+            SegmentPart::Vni,
+            SegmentPart::Vlan,
+            SegmentPart::Key,
+            SegmentPart::Source
+        ]
     );
     assert_eq!(settings.names.settle, Span::millis(1500));
     assert!(settings.names.scopes.client && settings.names.scopes.any && !settings.names.scopes.host);
@@ -214,7 +219,7 @@ fn a_refusal_names_file_line_key_what_was_found_and_what_was_expected() {
         ),
         (
             "[segment]\nby = [\"mac\"]",
-            "sensor.toml:2: segment.by[0]: found \"mac\", expected \"vni\", \"vlan\" or \"source\"",
+            "sensor.toml:2: segment.by[0]: found \"mac\", expected \"vni\", \"vlan\", \"key\" or \"source\"",
         ),
         (
             "[segment]\nby = [\"vni\", \"vni\"]",
