@@ -200,3 +200,7 @@ mod tests;
 #[cfg(test)]
 #[path = "envelope_tests.rs"]
 mod envelope_tests;
+
+#[cfg(test)]
+#[path = "nesting_tests.rs"]
+mod nesting_tests;

@@ -1,6 +1,6 @@
 //! MPLS, RFC 3032 section 2.1, and Ethernet over it, RFC 4448 section 4.
 
-use super::{ethernet, ipv4};
+use super::{ethernet, ipv4, ipv6};
 use crate::model::{Layer, Malformed};
 
 /// Octets of one entry of the stack: label, traffic class, bottom bit, time to live.
@@ -25,7 +25,8 @@ pub(super) enum Carried {
 /// routers know that agreed on it. So the first half octet decides, as routers do that balance load by it (RFC 4928
 /// section 3): 4 and 6 are IP, 0 is a control word and an Ethernet frame (RFC 4385 section 3), and 1 is a channel. A
 /// pseudo-wire without a control word begins with any half octet, as the address of a network card does (RFC 8469): it
-/// is found by what stands where the EtherType would be, but never instead of an IPv4 header with the right checksum.
+/// is found by what stands where the EtherType would be, but never instead of an IPv4 header with the right checksum or
+/// an IPv6 header with the exact length.
 /// Where a frame makes sense with and without its first four octets it is taken whole: a tag is just as long as a
 /// control word.
 ///
@@ -33,6 +34,23 @@ pub(super) enum Carried {
 ///
 /// `Short` when the stack or all that is below it was cut.
 pub(super) fn parse(octets: &[u8]) -> Result<(Carried, &[u8]), Malformed> {
+    let inside = below(octets)?;
+    let Some(first) = inside.first() else {
+        return Err(Malformed::short(Layer::Mpls, LEN + 1, LEN));
+    };
+    let is_bare_ethernet = ethernet::is_plausible(inside);
+    Ok(match first >> 4 {
+        4 if is_bare_ethernet && !ipv4::has_right_checksum(inside) => (Carried::Ethernet, inside),
+        6 if is_bare_ethernet && !ipv6::has_exact_length(inside) => (Carried::Ethernet, inside),
+        4 | 6 => (Carried::Ip, inside),
+        0 if !is_bare_ethernet => (Carried::Ethernet, inside.get(LEN..).unwrap_or_default()),
+        1 if !is_bare_ethernet => (Carried::Channel, inside),
+        _ => (Carried::Ethernet, inside),
+    })
+}
+
+/// Returns what is below the bottom of a stack.
+fn below(octets: &[u8]) -> Result<&[u8], Malformed> {
     let mut inside = octets;
     loop {
         let Some((&[_, _, bottom, _], rest)) = inside.split_first_chunk::<LEN>() else {
@@ -40,21 +58,15 @@ pub(super) fn parse(octets: &[u8]) -> Result<(Carried, &[u8]), Malformed> {
         };
         inside = rest;
         if bottom & BOTTOM != 0 {
-            break;
+            return Ok(inside);
         }
     }
-    let Some(first) = inside.first() else {
-        return Err(Malformed::short(Layer::Mpls, LEN + 1, LEN));
-    };
-    let is_bare_ethernet = ethernet::is_plausible(inside);
-    Ok(match first >> 4 {
-        4 if is_bare_ethernet && !ipv4::has_right_checksum(inside) => (Carried::Ethernet, inside),
-        6 if is_bare_ethernet => (Carried::Ethernet, inside),
-        4 | 6 => (Carried::Ip, inside),
-        0 if !is_bare_ethernet => (Carried::Ethernet, inside.get(LEN..).unwrap_or_default()),
-        1 if !is_bare_ethernet => (Carried::Channel, inside),
-        _ => (Carried::Ethernet, inside),
-    })
+}
+
+/// Says whether octets look like a stack of labels over something that one half octet tells.
+pub(super) fn is_plausible(octets: &[u8]) -> bool {
+    let first = below(octets).ok().and_then(|inside| inside.first());
+    first.is_some_and(|first| matches!(first >> 4, 0 | 4 | 6))
 }
 
 #[cfg(test)]
@@ -110,6 +122,15 @@ mod tests {
         assert_eq!(parse(&stack(&packet)), Ok((Carried::Ethernet, &packet[..])));
         build::checksum(&mut packet);
         assert_eq!(parse(&stack(&packet)), Ok((Carried::Ip, &packet[..])));
+    }
+
+    #[test]
+    fn an_ipv6_packet_with_the_exact_length_is_no_frame() {
+        let mut packet = build::ipv6(17, &build::udp(1, 2, b"x"));
+        packet[12..15].copy_from_slice(&[0x08, 0x00, 0x45]);
+        assert_eq!(parse(&stack(&packet)), Ok((Carried::Ip, &packet[..])));
+        packet[5] -= 1;
+        assert_eq!(parse(&stack(&packet)), Ok((Carried::Ethernet, &packet[..])));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! VXLAN, RFC 7348 section 5, and its generic protocol extension, draft-ietf-nvo3-vxlan-gpe-12 section 3.
 
+use super::ethernet;
 use crate::model::{Layer, Malformed};
 
 /// Octets of the header.
@@ -38,8 +39,9 @@ pub(super) enum Carried {
 /// Reads one VXLAN header that came to this port.
 ///
 /// Reserved bits are ignored, as section 5 asks of a receiver; so are those that group policy and other drafts use. On
-/// the extension's own port the bits of the extension are taken at their word. On other ports a sender may have set
-/// them by accident: there a packet is IP only if it also begins as the protocol says.
+/// the extension's own port the bits of the extension are taken at their word, and a protocol without its flag too if
+/// what follows is no frame. On other ports a sender may have set them by accident: there a packet is IP only if it
+/// also begins as the protocol says.
 ///
 /// # Errors
 ///
@@ -54,6 +56,7 @@ pub(super) fn parse(to_port: u16, octets: &[u8]) -> Result<Vxlan<'_>, Malformed>
     }
     let carried = match flags & (PROTOCOL_PRESENT | GROUP_POLICY) {
         PROTOCOL_PRESENT => extended(to_port, protocol, payload),
+        0 if to_port == EXTENSION_PORT => unflagged(protocol, payload),
         _ => Carried::Ethernet,
     };
     Ok(Vxlan {
@@ -76,8 +79,18 @@ fn extended(to_port: u16, protocol: u8, payload: &[u8]) -> Carried {
     }
 }
 
+/// Returns what follows where the extension's flag is not set and its port says that it should be.
+#[cold]
+fn unflagged(protocol: u8, payload: &[u8]) -> Carried {
+    match (protocol, payload.first().map(|first| first >> 4)) {
+        (1, Some(4)) | (2, Some(6)) if !ethernet::is_plausible(payload) => Carried::Ip,
+        _ => Carried::Ethernet,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::build;
     use super::*;
 
     fn carried(to_port: u16, flags: u8, protocol: u8, first: u8) -> Carried {
@@ -109,13 +122,19 @@ mod tests {
             assert_eq!(carried(to_port, 0x0c, 1, 0x45), Carried::Ip);
             assert_eq!(carried(to_port, 0x0c, 2, 0x60), Carried::Ip);
             assert_eq!(carried(to_port, 0x0c, 3, 0x45), Carried::Ethernet);
-            assert_eq!(
-                carried(to_port, 0x08, 1, 0x45),
-                Carried::Ethernet,
-                "the flag is not set"
-            );
             assert_eq!(carried(to_port, 0x8c, 1, 0x45), Carried::Ethernet, "a group of policy");
         }
+    }
+
+    #[test]
+    fn a_protocol_without_its_flag_counts_on_the_extensions_port_alone() {
+        assert_eq!(carried(EXTENSION_PORT, 0x08, 1, 0x45), Carried::Ip);
+        assert_eq!(carried(4789, 0x08, 1, 0x45), Carried::Ethernet);
+        assert_eq!(carried(EXTENSION_PORT, 0x08, 0, 0x45), Carried::Ethernet);
+        let mut frame = build::ethernet(1, 0x0800, &[0x45]);
+        frame[0] = 0x45;
+        let octets = [&[0x08, 0, 0, 1, 0, 0, 1, 0][..], &frame].concat();
+        assert_eq!(parse(EXTENSION_PORT, &octets).unwrap().carried, Carried::Ethernet);
     }
 
     #[test]
