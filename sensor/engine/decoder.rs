@@ -216,7 +216,7 @@ impl Decoder {
         source
     }
 
-    fn segment(&mut self, envelopes: &wire::Envelopes) -> Segment {
+    fn segment(&mut self, envelopes: &wire::Envelopes<'_>) -> Segment {
         if let [SegmentPart::Vni] = self.segment_by.as_slice() {
             return envelopes.vni.map_or(Segment::NONE, Segment::vni);
         }

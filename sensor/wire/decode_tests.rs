@@ -33,17 +33,6 @@ fn expected() -> Decoded<'static> {
     }
 }
 
-/// Returns the outer packet that `build` makes.
-fn outer(tunnel: Tunnel, from_port: u16, to_port: u16) -> Outer {
-    Outer {
-        tunnel,
-        from: Address::v4([192, 0, 2, 1]),
-        to: Address::v4([192, 0, 2, 2]),
-        from_port,
-        to_port,
-    }
-}
-
 #[test]
 fn a_datagram_is_read_behind_ethernet() {
     assert_eq!(decode(LinkType::Ethernet, &frame(), &ports()), Ok(expected()));
@@ -114,11 +103,20 @@ fn rule_w2_vxlan_gives_the_inner_packet_and_who_mirrored_it() {
             vni: Some(42),
             vlan: Some(3),
             key: None,
-            outer: Some(outer(Tunnel::Udp, 55555, 4789)),
+            carrier: Some(&octets[14..]),
         },
         ..expected()
     };
     assert_eq!(decode(LinkType::Ethernet, &octets, &ports()), Ok(mirrored));
+    let expected = Outer {
+        tunnel: Tunnel::Udp,
+        from: Address::v4([192, 0, 2, 1]),
+        to: Address::v4([192, 0, 2, 2]),
+        from_port: 55555,
+        to_port: 4789,
+    };
+    assert_eq!(mirrored.envelopes.outer(), Some(expected));
+    assert_eq!(mirrored.envelopes.mirrored_by(), Some(expected.from));
 }
 
 #[test]

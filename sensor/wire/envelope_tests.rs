@@ -133,11 +133,11 @@ fn rule_w2_ip_within_ip_is_opened_in_every_pairing() {
             "what the outer link says is not the inside's"
         );
     }
-    assert_eq!(read(&four(4, &packet())).envelopes.outer, Some(outer(Tunnel::Ipip)));
+    assert_eq!(read(&four(4, &packet())).envelopes.outer(), Some(outer(Tunnel::Ipip)));
     for octets in [four(41, &inside), six(41, &inside)] {
         let read = decode(LinkType::Ethernet, &octets, &ports()).unwrap();
         assert_eq!((read.from, read.to_port), (Address::v6(build::address(1)), 53));
-        assert_eq!(read.envelopes.outer.map(|outer| outer.tunnel), Some(Tunnel::Ipip));
+        assert_eq!(read.envelopes.outer().map(|outer| outer.tunnel), Some(Tunnel::Ipip));
     }
     let limit = six(60, &[&[4, 0, 4, 1, 4, 1, 0, 0][..], &packet()].concat());
     read(&limit);
@@ -171,7 +171,7 @@ fn rule_w2_gre_carries_ip_frames_and_labels_with_any_fields() {
                 (key, from_mac),
                 "{flags:#x} {protocol:#x}"
             );
-            assert_eq!(read.envelopes.outer, Some(outer(Tunnel::Gre)));
+            assert_eq!(read.envelopes.outer(), Some(outer(Tunnel::Gre)));
         }
     }
     assert_eq!(
@@ -231,7 +231,7 @@ fn rule_w2_erspan_of_every_type_gives_the_frame_and_its_session() {
     ] {
         let read = read(&octets);
         assert_eq!((read.envelopes.key, read.from_mac), (key, from_mac));
-        assert_eq!(read.envelopes.outer, Some(outer(Tunnel::Gre)));
+        assert_eq!(read.envelopes.outer(), Some(outer(Tunnel::Gre)));
     }
     for other in [three(0x1c, 0, &frame()), vec![0x30; 40]] {
         let octets = build::gre(0x1000, &sequence, 0x22eb, &other);
@@ -271,7 +271,7 @@ fn rule_w2_geneve_carries_frames_ip_and_labels_behind_any_options() {
                 to_port: 6081,
                 ..outer(Tunnel::Udp)
             };
-            assert_eq!(read.envelopes.outer, Some(expected));
+            assert_eq!(read.envelopes.outer(), Some(expected));
         }
     }
     let six = build::ipv6(17, &build::udp(4000, 53, b"question"));

@@ -61,6 +61,16 @@ pub(super) struct Ip<'a> {
     pub payload: &'a [u8],
 }
 
+/// Returns the source of an IP packet of either version, which stands in the fixed header.
+#[inline]
+pub(super) fn source(octets: &[u8]) -> Option<Address> {
+    match octets.first()? >> 4 {
+        4 => octets.get(12..)?.first_chunk().copied().map(Address::v4),
+        6 => octets.get(8..)?.first_chunk().copied().map(Address::v6),
+        _ => None,
+    }
+}
+
 /// Returns the first `length` octets, or all that were captured of them.
 #[inline]
 pub(super) fn bounded(octets: &[u8], length: usize) -> &[u8] {

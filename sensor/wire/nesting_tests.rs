@@ -274,7 +274,8 @@ proptest! {
         let vlan = outermost(|around| around == Tag).map(|n| u16::try_from(n).unwrap());
         prop_assert_eq!(read.vlan, vlan);
         let is_ip = |around| !matches!(around, Tag | Labels | Wire | WireWithControlWord | Pppoe);
-        prop_assert!(read.outer.is_some() || around.iter().all(|(around, _)| !is_ip(*around)));
+        prop_assert_eq!(read.outer().map(|outer| outer.from), read.mirrored_by());
+        prop_assert!(read.outer().is_some() || around.iter().all(|(around, _)| !is_ip(*around)));
     }
 
     #[test]

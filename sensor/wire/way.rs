@@ -1,6 +1,6 @@
 //! What the way inwards is made of: what comes next, what was gathered so far, and its ends (rules W2 and S2).
 
-use super::decode::{Decoded, Envelopes, Outer, Stop, Tunnel};
+use super::decode::{Decoded, Envelopes, Stop};
 use super::erspan::{Erspan, Mirrored};
 use super::gre::Gre;
 use super::ip::{Ip, protocol};
@@ -12,6 +12,7 @@ use crate::model::{Ignored, Layer, Layer4, MacAddress, Malformed};
 const DEPTH: u8 = 8;
 
 /// What comes next on the way inwards: octets that begin as their EtherType says.
+#[derive(Clone, Copy)]
 pub(super) struct Inside<'a> {
     pub ethertype: u16,
     pub octets: &'a [u8],
@@ -52,13 +53,13 @@ impl<'a> Inside<'a> {
 
 /// What was gathered on the way inwards.
 #[derive(Default)]
-pub(super) struct Way {
+pub(super) struct Way<'a> {
     depth: u8,
     from_mac: Option<MacAddress>,
-    envelopes: Envelopes,
+    envelopes: Envelopes<'a>,
 }
 
-impl Way {
+impl<'a> Way<'a> {
     /// Counts one more envelope.
     #[inline]
     const fn enter(&mut self) -> Result<(), Ignored> {
@@ -71,21 +72,20 @@ impl Way {
 
     /// Takes an Ethernet header.
     #[inline]
-    pub(super) fn ethernet<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Malformed> {
+    pub(super) fn ethernet(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Malformed> {
         let header = ethernet::parse(octets)?;
         self.from_mac = Some(header.from);
         Ok(Inside::new(header.ethertype, header.payload))
     }
 
     /// Takes a Linux cooked header.
-    pub(super) fn cooked<'a>(&mut self, header: sll::Cooked<'a>) -> Result<Inside<'a>, Ignored> {
+    pub(super) fn cooked(&mut self, header: sll::Cooked<'a>) -> Result<Inside<'a>, Ignored> {
         self.from_mac = header.from;
         Inside::known((header.ethertype, header.payload), Ignored::NotIp)
     }
 
     /// Takes whatever else than IP and VLAN tags a link carries.
-    #[cold]
-    pub(super) fn link<'a>(&mut self, inside: &Inside<'a>) -> Result<Inside<'a>, Stop> {
+    pub(super) fn link(&mut self, inside: Inside<'a>) -> Result<Inside<'a>, Stop> {
         match inside.ethertype {
             ..=ethernet::LONGEST_LENGTH => Ok(Inside::known(llc::parse(inside.octets)?, Ignored::NotIp)?),
             ethernet::MPLS | ethernet::MPLS_MULTICAST => self.mpls(inside.octets),
@@ -101,7 +101,7 @@ impl Way {
 
     /// Takes a VLAN tag.
     #[inline]
-    pub(super) fn tag<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
+    pub(super) fn tag(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
         self.enter()?;
         let tag = vlan::parse(octets)?;
         self.envelopes.vlan = self.envelopes.vlan.or(tag.vlan);
@@ -109,7 +109,7 @@ impl Way {
     }
 
     /// Takes a stack of MPLS labels, which is one envelope however high it is.
-    fn mpls<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
+    fn mpls(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
         self.enter()?;
         match mpls::parse(octets)? {
             (mpls::Carried::Ip, packet) => Ok(Inside::ip(packet)?),
@@ -119,45 +119,27 @@ impl Way {
     }
 
     /// Takes an IP packet that carries an envelope. What its link said of hardware addresses is not the inside's.
-    fn carried(&mut self, outer: Outer) -> Result<(), Ignored> {
+    #[inline]
+    fn carried(&mut self, packet: &'a [u8]) -> Result<(), Ignored> {
         self.enter()?;
         self.from_mac = None;
-        self.envelopes.outer = self.envelopes.outer.or(Some(outer));
+        self.envelopes.carrier = self.envelopes.carrier.or(Some(packet));
         Ok(())
     }
 
-    /// Takes a datagram that carries an envelope.
-    fn carried_in_udp(&mut self, ip: &Ip<'_>, udp: &Udp<'_>) -> Result<(), Ignored> {
-        self.carried(Outer {
-            tunnel: Tunnel::Udp,
-            from: ip.from,
-            to: ip.to,
-            from_port: udp.from_port,
-            to_port: udp.to_port,
-        })
-    }
-
     /// Takes an IP packet that carries neither TCP nor UDP.
-    #[cold]
-    pub(super) fn tunnel<'a>(&mut self, ip: &Ip<'a>) -> Result<Inside<'a>, Stop> {
-        let outer = |tunnel| Outer {
-            tunnel,
-            from: ip.from,
-            to: ip.to,
-            from_port: 0,
-            to_port: 0,
-        };
+    pub(super) fn tunnel(&mut self, packet: &'a [u8], ip: &Ip<'a>) -> Result<Inside<'a>, Stop> {
         match ip.protocol {
             protocol::IPV4 => {
-                self.carried(outer(Tunnel::Ipip))?;
+                self.carried(packet)?;
                 Ok(Inside::new(ethernet::IPV4, ip.payload))
             }
             protocol::IPV6 => {
-                self.carried(outer(Tunnel::Ipip))?;
+                self.carried(packet)?;
                 Ok(Inside::new(ethernet::IPV6, ip.payload))
             }
             protocol::GRE => {
-                self.carried(outer(Tunnel::Gre))?;
+                self.carried(packet)?;
                 match gre::parse(ip.payload)? {
                     Some(gre) => self.gre(&gre),
                     None => Err(Ignored::Gre.into()),
@@ -168,7 +150,7 @@ impl Way {
     }
 
     /// Takes what a GRE header announces.
-    fn gre<'a>(&mut self, gre: &Gre<'a>) -> Result<Inside<'a>, Stop> {
+    fn gre(&mut self, gre: &Gre<'a>) -> Result<Inside<'a>, Stop> {
         self.envelopes.key = self.envelopes.key.or(gre.key);
         match (gre.protocol, gre.sequence) {
             (gre::PPP, _) => Ok(Inside::known(ppp::parse(gre.payload)?, Ignored::Ppp)?),
@@ -182,7 +164,7 @@ impl Way {
     }
 
     /// Takes what an ERSPAN header announces.
-    fn erspan<'a>(&mut self, erspan: &Erspan<'a>) -> Result<Inside<'a>, Stop> {
+    fn erspan(&mut self, erspan: &Erspan<'a>) -> Result<Inside<'a>, Stop> {
         self.envelopes.key = self.envelopes.key.or(Some(erspan.session));
         match erspan.mirrored {
             Mirrored::Ethernet => Ok(self.ethernet(erspan.payload)?),
@@ -192,7 +174,7 @@ impl Way {
     }
 
     /// Takes what an envelope announces by a protocol type: an EtherType of what is read, or a bridged frame.
-    fn announced<'a>(&mut self, protocol: u16, octets: &'a [u8], reason: Ignored) -> Result<Inside<'a>, Stop> {
+    fn announced(&mut self, protocol: u16, octets: &'a [u8], reason: Ignored) -> Result<Inside<'a>, Stop> {
         match protocol {
             gre::BRIDGED => Ok(self.ethernet(octets)?),
             ethernet::IPV4 | ethernet::IPV6 | ethernet::MPLS | ethernet::MPLS_MULTICAST => {
@@ -204,8 +186,9 @@ impl Way {
     }
 
     /// Takes a VXLAN header.
-    pub(super) fn vxlan<'a>(&mut self, ip: &Ip<'a>, udp: &Udp<'a>) -> Result<Inside<'a>, Stop> {
-        self.carried_in_udp(ip, udp)?;
+    #[inline]
+    pub(super) fn vxlan(&mut self, packet: &'a [u8], udp: &Udp<'a>) -> Result<Inside<'a>, Stop> {
+        self.carried(packet)?;
         let vxlan = vxlan::parse(udp.to_port, udp.payload)?;
         self.envelopes.vni = self.envelopes.vni.or(Some(vxlan.vni));
         match vxlan.carried {
@@ -216,8 +199,8 @@ impl Way {
     }
 
     /// Takes a GENEVE header.
-    pub(super) fn geneve<'a>(&mut self, ip: &Ip<'a>, udp: &Udp<'a>) -> Result<Inside<'a>, Stop> {
-        self.carried_in_udp(ip, udp)?;
+    pub(super) fn geneve(&mut self, packet: &'a [u8], udp: &Udp<'a>) -> Result<Inside<'a>, Stop> {
+        self.carried(packet)?;
         let Some(geneve) = geneve::parse(udp.payload)? else {
             return Err(Ignored::Geneve.into());
         };
@@ -227,7 +210,7 @@ impl Way {
 
     /// Ends at a TCP packet.
     #[inline]
-    pub(super) fn tcp<'a>(self, ip: &Ip<'a>) -> Result<Decoded<'a>, Malformed> {
+    pub(super) fn tcp(self, ip: &Ip<'a>) -> Result<Decoded<'a>, Malformed> {
         let tcp = tcp::parse(ip)?;
         let layer4 = Layer4::Tcp {
             flags: tcp.flags,
@@ -248,7 +231,7 @@ impl Way {
 
     /// Ends at a UDP datagram.
     #[inline]
-    pub(super) fn udp<'a>(self, ip: &Ip<'a>, udp: &Udp<'a>) -> Decoded<'a> {
+    pub(super) fn udp(self, ip: &Ip<'a>, udp: &Udp<'a>) -> Decoded<'a> {
         Decoded {
             from: ip.from,
             to: ip.to,
