@@ -40,13 +40,21 @@ fn rule_w2_every_envelope_gives_the_names_and_flows_of_the_plain_capture() {
     for capture in captures {
         let seen = replay(&capture);
         let name = capture.file_stem().unwrap_or_default().to_string_lossy();
-        let kinds = |seen: &Seen| seen.alerts.iter().map(|alert| alert["kind"].clone()).collect::<Vec<_>>();
+        let kinds = |seen: &Seen| {
+            seen.alerts
+                .iter()
+                .map(|alert| alert["kind"].clone())
+                .collect::<Vec<_>>()
+        };
         let is_same = without_segment(&seen.dns) == without_segment(&plain.dns)
             && without_segment(&seen.flows) == without_segment(&plain.flows)
             && kinds(&seen) == kinds(&plain)
             && seen.stats["packets"] == seen.stats["frames"];
         if !is_same {
-            wrong.push(format!("{name}: {} {:#} {:?} {:?}", seen.said, seen.stats, seen.dns, seen.flows));
+            wrong.push(format!(
+                "{name}: {} {:#} {:?} {:?}",
+                seen.said, seen.stats, seen.dns, seen.flows
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
