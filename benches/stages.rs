@@ -37,6 +37,18 @@ fn frame(made: &Made) -> Frame<'_> {
     }
 }
 
+/// Returns a frame that mirrors another by VXLAN.
+fn mirrored(octets: &[u8]) -> Vec<u8> {
+    let [a, b] = (36 + octets.len() as u16).to_be_bytes();
+    let [c, d] = (16 + octets.len() as u16).to_be_bytes();
+    let header = [
+        [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 3, 8, 0].as_slice(),
+        &[0x45, 0, a, b, 0, 1, 0, 0, 64, 17, 0, 0, 10, 250, 0, 9, 10, 250, 0, 1],
+        &[0xd9, 0x03, 0x12, 0xb5, c, d, 0, 0, 8, 0, 0, 0, 0, 0, 42, 0],
+    ];
+    [header.concat().as_slice(), octets].concat()
+}
+
 /// Keeps what the decoder gives.
 #[derive(Default)]
 struct Kept {
@@ -127,11 +139,19 @@ fn stages(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("stages");
     group.throughput(Throughput::Elements(made.len() as u64));
-    let ports = wire::Ports::new(&[4789]);
+    let ports = wire::Ports::new(&[4789, 4790], &[6081]);
     group.bench_function("decode a frame", |bench| {
         bench.iter(|| {
             for made in &made {
                 let _ = black_box(wire::decode(LinkType::Ethernet, &made.octets, &ports));
+            }
+        });
+    });
+    let mirrored: Vec<Vec<u8>> = made.iter().map(|made| mirrored(&made.octets)).collect();
+    group.bench_function("decode a mirrored frame", |bench| {
+        bench.iter(|| {
+            for octets in &mirrored {
+                let _ = black_box(wire::decode(LinkType::Ethernet, octets, &ports));
             }
         });
     });

@@ -19,13 +19,16 @@ use crate::support::Capture;
 use crate::support::dns::{Message, Record};
 use crate::support::frames::{ACK, FIN, NOON, RST, SYN, Segment, endpoint, ip};
 
-const LINKS: [LinkType; 6] = [
+const LINKS: [LinkType; 9] = [
     LinkType::Ethernet,
     LinkType::Raw,
     LinkType::Null,
     LinkType::Loop,
     LinkType::LinuxCooked,
     LinkType::LinuxCooked2,
+    LinkType::Ppp,
+    LinkType::PppSerial,
+    LinkType::PppEther,
 ];
 
 /// A ledger that holds nothing: the judge keeps what it decided in memory.

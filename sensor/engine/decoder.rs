@@ -60,7 +60,7 @@ impl Decoder {
     #[must_use]
     pub fn new(policy: &Policy, shift: Span, own_sources: u16) -> Self {
         Self {
-            ports: wire::Ports::new(&policy.network.vxlan_ports),
+            ports: wire::Ports::new(&policy.network.vxlan_ports, &policy.network.geneve_ports),
             dns_ports: policy.network.dns_ports.clone(),
             segment_by: policy.segment.by.clone(),
             shift,
@@ -164,7 +164,7 @@ impl Decoder {
         if decoded.is_snapped() {
             self.report.counters.count(Counter::Snapped);
         }
-        let source = match decoded.envelopes.mirrored_by {
+        let source = match decoded.envelopes.mirrored_by() {
             Some(address) => self.source(address),
             None => source,
         };
@@ -212,7 +212,7 @@ impl Decoder {
         source
     }
 
-    fn segment(&mut self, envelopes: &wire::Envelopes) -> Segment {
+    fn segment(&mut self, envelopes: &wire::Envelopes<'_>) -> Segment {
         if let [SegmentPart::Vni] = self.segment_by.as_slice() {
             return envelopes.vni.map_or(Segment::NONE, Segment::vni);
         }
@@ -221,8 +221,8 @@ impl Decoder {
             name: None,
             vni: envelopes.vni.filter(|_| has(SegmentPart::Vni)),
             vlan: envelopes.vlan.filter(|_| has(SegmentPart::Vlan)),
-            key: None,
-            source: envelopes.mirrored_by.filter(|_| has(SegmentPart::Source)),
+            key: envelopes.key.filter(|_| has(SegmentPart::Key)),
+            source: envelopes.mirrored_by().filter(|_| has(SegmentPart::Source)),
         };
         if detail == SegmentDetail::default() {
             return Segment::NONE;

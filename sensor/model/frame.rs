@@ -31,6 +31,12 @@ pub enum LinkType {
     LinuxCooked,
     /// LINKTYPE_LINUX_SLL2, 276.
     LinuxCooked2,
+    /// LINKTYPE_PPP, 9.
+    Ppp,
+    /// LINKTYPE_PPP_HDLC, 50: PPP, or Cisco's header, on a serial line.
+    PppSerial,
+    /// LINKTYPE_PPP_ETHER, 51: a PPPoE header comes first.
+    PppEther,
 }
 
 impl LinkType {
@@ -44,6 +50,9 @@ impl LinkType {
             108 => Self::Loop,
             113 => Self::LinuxCooked,
             276 => Self::LinuxCooked2,
+            9 => Self::Ppp,
+            50 => Self::PppSerial,
+            51 => Self::PppEther,
             _ => return None,
         })
     }

@@ -14,6 +14,14 @@ pub enum Layer {
     Null,
     /// Linux cooked capture, both versions.
     LinuxCooked,
+    /// LLC and SNAP behind the length of an 802.3 frame.
+    Llc,
+    /// PPP, and Cisco's header in its place.
+    Ppp,
+    /// PPPoE.
+    Pppoe,
+    /// MPLS label stacks.
+    Mpls,
     /// IPv4.
     Ipv4,
     /// IPv6 and its extension headers.
@@ -22,24 +30,37 @@ pub enum Layer {
     Tcp,
     /// UDP.
     Udp,
+    /// GRE.
+    Gre,
+    /// ERSPAN.
+    Erspan,
     /// VXLAN.
     Vxlan,
+    /// GENEVE.
+    Geneve,
     /// DNS messages.
     Dns,
 }
 
 impl Layer {
     /// Every layer, in the order of the counters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::Ethernet,
         Self::Vlan,
         Self::Null,
         Self::LinuxCooked,
+        Self::Llc,
+        Self::Ppp,
+        Self::Pppoe,
+        Self::Mpls,
         Self::Ipv4,
         Self::Ipv6,
         Self::Tcp,
         Self::Udp,
+        Self::Gre,
+        Self::Erspan,
         Self::Vxlan,
+        Self::Geneve,
         Self::Dns,
     ];
 
@@ -58,11 +79,18 @@ impl Layer {
             Self::Vlan => "vlan",
             Self::Null => "null",
             Self::LinuxCooked => "linux_cooked",
+            Self::Llc => "llc",
+            Self::Ppp => "ppp",
+            Self::Pppoe => "pppoe",
+            Self::Mpls => "mpls",
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Gre => "gre",
+            Self::Erspan => "erspan",
             Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
             Self::Dns => "dns",
         }
     }
@@ -128,6 +156,12 @@ impl fmt::Display for Malformed {
 pub enum Ignored {
     /// Neither IPv4 nor IPv6: ARP, LLDP, spanning tree and the like.
     NotIp,
+    /// PPP that carries no IP, such as link control and what is compressed or encrypted; PPPoE discovery.
+    Ppp,
+    /// MACsec.
+    Macsec,
+    /// What a pseudo-wire over MPLS says of itself.
+    Mpls,
     /// ICMP; headers that it quotes are not packets.
     Icmp,
     /// ICMPv6.
@@ -138,8 +172,14 @@ pub enum Ignored {
     Ipsec,
     /// SCTP.
     Sctp,
-    /// GRE whose inside is not read.
+    /// GRE whose version or protocol type is not read.
     Gre,
+    /// ERSPAN whose version or frame type is not read.
+    Erspan,
+    /// VXLAN that announces another protocol than Ethernet and IP.
+    Vxlan,
+    /// GENEVE that announces another protocol, and its control packets.
+    Geneve,
     /// Any other protocol than TCP and UDP.
     OtherProtocol,
     /// A fragment that is not the first.
@@ -150,14 +190,20 @@ pub enum Ignored {
 
 impl Ignored {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::NotIp,
+        Self::Ppp,
+        Self::Macsec,
+        Self::Mpls,
         Self::Icmp,
         Self::Icmpv6,
         Self::Igmp,
         Self::Ipsec,
         Self::Sctp,
         Self::Gre,
+        Self::Erspan,
+        Self::Vxlan,
+        Self::Geneve,
         Self::OtherProtocol,
         Self::Fragment,
         Self::TooDeep,
@@ -168,12 +214,18 @@ impl Ignored {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotIp => "not_ip",
+            Self::Ppp => "ppp",
+            Self::Macsec => "macsec",
+            Self::Mpls => "mpls",
             Self::Icmp => "icmp",
             Self::Icmpv6 => "icmpv6",
             Self::Igmp => "igmp",
             Self::Ipsec => "ipsec",
             Self::Sctp => "sctp",
             Self::Gre => "gre",
+            Self::Erspan => "erspan",
+            Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
             Self::OtherProtocol => "other_protocol",
             Self::Fragment => "fragment",
             Self::TooDeep => "too_deep",

@@ -37,6 +37,8 @@ pub struct NetworkPolicy {
     pub dns_ports: Vec<u16>,
     /// UDP ports that carry VXLAN.
     pub vxlan_ports: Vec<u16>,
+    /// UDP ports that carry GENEVE.
+    pub geneve_ports: Vec<u16>,
 }
 
 /// What makes a segment (rule W3).
@@ -53,6 +55,8 @@ pub enum SegmentPart {
     Vni,
     /// The outermost VLAN.
     Vlan,
+    /// The outermost key of GRE or session of ERSPAN.
+    Key,
     /// Who mirrored the frame.
     Source,
 }
@@ -200,7 +204,9 @@ impl Default for NetworkPolicy {
         Self {
             internal: INTERNAL.iter().filter_map(|prefix| prefix.parse().ok()).collect(),
             dns_ports: vec![53],
-            vxlan_ports: vec![4789],
+            // The second is that of the generic protocol extension.
+            vxlan_ports: vec![4789, 4790],
+            geneve_ports: vec![6081],
         }
     }
 }

@@ -32,7 +32,7 @@ const TABLES: [(&str, &[&str]); 10] = [
             "sink",
         ],
     ),
-    ("network", &["internal", "dns_ports", "vxlan_ports"]),
+    ("network", &["internal", "dns_ports", "vxlan_ports", "geneve_ports"]),
     ("segment", &["by"]),
     ("names", &["settle", "scopes", "resolvers", "trusted_servers"]),
     ("baseline", &["window", "retention", "learning", "learning_new"]),
@@ -89,6 +89,13 @@ fn network(root: &Table<'_>, settings: &mut Settings) -> Result<(), Refused> {
         }
         if let Some(value) = table.get("vxlan_ports") {
             settings.network.vxlan_ports = ports(&value)?;
+        }
+        if let Some(value) = table.get("geneve_ports") {
+            settings.network.geneve_ports = ports(&value)?;
+            let is_vxlan = |port: &u16| settings.network.vxlan_ports.contains(port);
+            if let Some(port) = settings.network.geneve_ports.iter().copied().find(is_vxlan) {
+                return Err(value.refused_for(format!("{port} stands in network.vxlan_ports too")));
+            }
         }
     }
     if let Some(value) = root.table("segment")?.and_then(|table| table.get("by")) {

@@ -86,9 +86,10 @@ memory = "512MiB"
 internal = ["10.0.0.0/8", "203.0.113.0/24", "2001:db8::7", "::ffff:192.0.2.0/120"]
 dns_ports = [53, 5353]
 vxlan_ports = [4789, 8472]
+geneve_ports = [6081, 6082]
 
 [segment]
-by = ["vni", "vlan", "source"]
+by = ["vni", "vlan", "key", "source"]
 
 [names]
 settle = "1500ms"
@@ -127,9 +128,15 @@ url = "udp://[2001:db8::1]"
     );
     assert_eq!(settings.network.dns_ports, [53, 5353]);
     assert_eq!(settings.network.vxlan_ports, [4789, 8472]);
+    assert_eq!(settings.network.geneve_ports, [6081, 6082]);
     assert_eq!(
         settings.segment.by,
-        [SegmentPart::Vni, SegmentPart::Vlan, SegmentPart::Source]
+        [
+            SegmentPart::Vni,
+            SegmentPart::Vlan,
+            SegmentPart::Key,
+            SegmentPart::Source
+        ]
     );
     assert_eq!(settings.names.settle, Span::millis(1500));
     assert!(settings.names.scopes.client && settings.names.scopes.any && !settings.names.scopes.host);
@@ -207,8 +214,12 @@ fn a_refusal_names_file_line_key_what_was_found_and_what_was_expected() {
             "sensor.toml:2: network.internal: found an empty array, expected at least one prefix, such as [\"10.0.0.0/8\"]",
         ),
         (
+            "[network]\nvxlan_ports = [6082]\ngeneve_ports = [6081, 6082]",
+            "sensor.toml:3: network.geneve_ports: 6082 stands in network.vxlan_ports too",
+        ),
+        (
             "[segment]\nby = [\"mac\"]",
-            "sensor.toml:2: segment.by[0]: found \"mac\", expected \"vni\", \"vlan\" or \"source\"",
+            "sensor.toml:2: segment.by[0]: found \"mac\", expected \"vni\", \"vlan\", \"key\" or \"source\"",
         ),
         (
             "[segment]\nby = [\"vni\", \"vni\"]",

@@ -16,7 +16,7 @@ const PREFIX: &str = "a prefix such as 10.0.0.0/8 or 2001:db8::/32";
 const ADDRESS: &str = "an address such as 10.0.0.2 or 2001:db8::2";
 const PORT: &str = "a port from 1 to 65535";
 const SCOPES: &str = "\"client\", \"host\", \"workload\", \"resolver\" or \"any\"";
-const SEGMENT_PARTS: &str = "\"vni\", \"vlan\" or \"source\"";
+const SEGMENT_PARTS: &str = "\"vni\", \"vlan\", \"key\" or \"source\"";
 const WORD: &str = "a name of 1 to 255 octets, without control characters or spaces at its ends";
 
 /// The longest name of anything.
@@ -125,6 +125,7 @@ pub(super) fn segment_parts(value: &Value<'_>) -> Result<Vec<SegmentPart>, Refus
         let part = match item.text(SEGMENT_PARTS)? {
             "vni" => SegmentPart::Vni,
             "vlan" => SegmentPart::Vlan,
+            "key" => SegmentPart::Key,
             "source" => SegmentPart::Source,
             _ => return Err(item.refused(SEGMENT_PARTS)),
         };

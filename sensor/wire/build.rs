@@ -51,3 +51,37 @@ pub(crate) fn vxlan(vni: u32, frame: &[u8]) -> Vec<u8> {
     let datagram = udp(55555, 4789, &inside);
     ethernet(0xee, 0x0800, &ipv4([192, 0, 2, 1], [192, 0, 2, 2], 17, &datagram))
 }
+
+/// Returns a PPPoE header with its length filled in, and the PPP frame behind it.
+pub(crate) fn pppoe(code: u8, frame: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(frame.len()).unwrap().to_be_bytes();
+    [&[0x11, code, 0, 1], &length[..], frame].concat()
+}
+
+/// Returns a stack of MPLS labels over what it carries.
+pub(crate) fn mpls(labels: &[u32], inside: &[u8]) -> Vec<u8> {
+    let mut stack: Vec<u8> = labels
+        .iter()
+        .flat_map(|label| (label << 12 | 64).to_be_bytes())
+        .collect();
+    let bottom = stack.len() - 2;
+    stack[bottom] |= 1;
+    [&stack, inside].concat()
+}
+
+/// Fills the checksum of an IPv4 header without options in.
+pub(crate) fn checksum(packet: &mut [u8]) {
+    packet[10..12].fill(0);
+    let words = packet[..20]
+        .chunks(2)
+        .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+    let sum = words.fold(0, |sum, word| (sum + word) % 0xffff);
+    packet[10..12].copy_from_slice(&(0xffff - u16::try_from(sum).unwrap()).to_be_bytes());
+}
+
+/// Returns an Ethernet frame of a GRE packet from 192.0.2.1; `flags` are its bits, with their `fields`.
+pub(crate) fn gre(flags: u16, fields: &[u8], protocol: u16, inside: &[u8]) -> Vec<u8> {
+    let header = [flags.to_be_bytes(), protocol.to_be_bytes()].concat();
+    let packet = ipv4([192, 0, 2, 1], [192, 0, 2, 2], 47, &[&header, fields, inside].concat());
+    ethernet(0xee, 0x0800, &packet)
+}

@@ -2,26 +2,42 @@
 
 use smallvec::SmallVec;
 
-use super::ip::{Ip, Piece, protocol};
-use super::{ethernet, ipv4, ipv6, null, sll, sll2, tcp, udp, vlan, vxlan};
-use crate::model::{Address, Ignored, Layer, Layer4, LinkType, MacAddress, Malformed};
-
-/// How deep envelopes may be nested (rule W2); deeper ones are made to waste time, not to mirror traffic.
-const DEPTH: u8 = 8;
+use super::ip::{self, Piece, protocol};
+use super::way::{Inside, Way};
+use super::{ethernet, ipv4, ipv6, null, ppp, sll, sll2, udp, vlan};
+use crate::model::{Address, Ignored, Layer4, LinkType, MacAddress, Malformed};
 
 /// Which UDP ports carry envelopes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ports {
-    vxlan: SmallVec<[u16; 4]>,
+    envelopes: SmallVec<[(u16, InUdp); 4]>,
+}
+
+/// An envelope that UDP carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InUdp {
+    Vxlan,
+    Geneve,
 }
 
 impl Ports {
-    /// Returns the ports with these destination ports of VXLAN.
+    /// Returns the ports with these destination ports of VXLAN and GENEVE; a port of both is VXLAN's.
     #[must_use]
-    pub fn new(vxlan: &[u16]) -> Self {
+    pub fn new(vxlan: &[u16], geneve: &[u16]) -> Self {
+        let vxlan = vxlan.iter().map(|port| (*port, InUdp::Vxlan));
+        let geneve = geneve.iter().map(|port| (*port, InUdp::Geneve));
         Self {
-            vxlan: SmallVec::from_slice(vxlan),
+            envelopes: vxlan.chain(geneve).collect(),
         }
+    }
+
+    /// Returns the envelope that comes to a port.
+    #[inline]
+    fn envelope(&self, to_port: u16) -> Option<InUdp> {
+        self.envelopes
+            .iter()
+            .find(|(port, _)| *port == to_port)
+            .map(|(_, envelope)| *envelope)
     }
 }
 
@@ -45,8 +61,11 @@ pub struct Decoded<'a> {
     /// The innermost source hardware address, if the link or the envelope carries one.
     pub from_mac: Option<MacAddress>,
     /// What the envelopes said.
-    pub envelopes: Envelopes,
+    pub envelopes: Envelopes<'a>,
 }
+
+/// What is longer is copied by calls, which costs a plain frame half as much again.
+const _: () = assert!(size_of::<Decoded<'_>>() <= 128);
 
 impl Decoded<'_> {
     /// Says whether a snap length (or a lost fragment) cut the payload or the layer 4 header.
@@ -58,15 +77,75 @@ impl Decoded<'_> {
 
 /// What the envelopes of a frame said, outermost first (rule W3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Envelopes {
-    /// The outermost VNI.
+pub struct Envelopes<'a> {
+    /// The outermost VNI (24 bits).
     pub vni: Option<u32>,
     /// The outermost VLAN.
     pub vlan: Option<u16>,
     /// The outermost key of GRE or session of ERSPAN.
     pub key: Option<u32>,
-    /// The source of the outermost IP packet that carried an envelope: who mirrored the frame.
-    pub mirrored_by: Option<Address>,
+    /// The octets of the outermost IP packet that carried an envelope. What they say is read by who asks: to carry it
+    /// along costs every frame a fifth more.
+    pub carrier: Option<&'a [u8]>,
+}
+
+impl Envelopes<'_> {
+    /// Returns who mirrored the frame: the source of the outermost IP packet that carried an envelope.
+    #[must_use]
+    pub fn mirrored_by(&self) -> Option<Address> {
+        self.carrier.and_then(ip::source)
+    }
+
+    /// Returns the outermost IP packet that carried an envelope.
+    #[must_use]
+    pub fn outer(&self) -> Option<Outer> {
+        let octets = self.carrier?;
+        let ip = match octets.first()? >> 4 {
+            4 => ipv4::parse(octets).ok()?,
+            _ => ipv6::parse(octets).ok()?,
+        };
+        let (tunnel, from_port, to_port) = match ip.protocol {
+            protocol::UDP => {
+                let udp = udp::parse(&ip).ok()?;
+                (Tunnel::Udp, udp.from_port, udp.to_port)
+            }
+            protocol::GRE => (Tunnel::Gre, 0, 0),
+            _ => (Tunnel::Ipip, 0, 0),
+        };
+        Some(Outer {
+            tunnel,
+            from: ip.from,
+            to: ip.to,
+            from_port,
+            to_port,
+        })
+    }
+}
+
+/// An IP packet that carried an envelope, as a packet of its own would be told (rule W2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outer {
+    /// How it carried the envelope.
+    pub tunnel: Tunnel,
+    /// Who sent it.
+    pub from: Address,
+    /// To whom.
+    pub to: Address,
+    /// The sender's port; 0 where the tunnel has none.
+    pub from_port: u16,
+    /// The receiver's port; 0 where the tunnel has none.
+    pub to_port: u16,
+}
+
+/// How an IP packet carries an envelope (rule W2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// In UDP: VXLAN and GENEVE.
+    Udp,
+    /// In GRE, ERSPAN included.
+    Gre,
+    /// One IP packet within another.
+    Ipip,
 }
 
 /// Why a frame gives no packet.
@@ -90,105 +169,27 @@ impl From<Ignored> for Stop {
     }
 }
 
-/// What comes next on the way inwards: octets that begin as their EtherType says.
-struct Inside<'a> {
-    ethertype: u16,
-    octets: &'a [u8],
-}
-
-impl<'a> Inside<'a> {
-    #[inline]
-    const fn new(ethertype: u16, octets: &'a [u8]) -> Self {
-        Self { ethertype, octets }
-    }
-
-    /// Returns an IP packet without anything that says which version it has.
-    fn ip(octets: &'a [u8]) -> Result<Self, Malformed> {
-        match octets.first().map(|first| first >> 4) {
-            Some(4) => Ok(Self::new(ethernet::IPV4, octets)),
-            Some(6) => Ok(Self::new(ethernet::IPV6, octets)),
-            Some(_) => Err(Malformed::field(Layer::Ipv4, "version")),
-            None => Err(Malformed::short(Layer::Ipv4, 1, 0)),
-        }
-    }
-}
-
-/// What was gathered on the way inwards.
-#[derive(Default)]
-struct Way {
-    depth: u8,
-    from_mac: Option<MacAddress>,
-    envelopes: Envelopes,
-}
-
-impl Way {
-    /// Counts one more envelope.
-    #[inline]
-    const fn enter(&mut self) -> Result<(), Ignored> {
-        self.depth += 1;
-        match self.depth {
-            ..=DEPTH => Ok(()),
-            _ => Err(Ignored::TooDeep),
-        }
-    }
-
-    /// Takes an Ethernet header.
-    #[inline]
-    fn ethernet<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Malformed> {
-        let header = ethernet::parse(octets)?;
-        self.from_mac = Some(header.from);
-        Ok(Inside::new(header.ethertype, header.payload))
-    }
-
-    /// Takes a Linux cooked header.
-    fn cooked<'a>(&mut self, header: sll::Cooked<'a>) -> Result<Inside<'a>, Ignored> {
-        self.from_mac = header.from;
-        match header.ethertype {
-            Some(ethertype) => Ok(Inside::new(ethertype, header.payload)),
-            None => Err(Ignored::NotIp),
-        }
-    }
-
-    /// Takes a VLAN tag.
-    #[inline]
-    fn tag<'a>(&mut self, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
-        self.enter()?;
-        let tag = vlan::parse(octets)?;
-        self.envelopes.vlan = self.envelopes.vlan.or(tag.vlan);
-        Ok(Inside::new(tag.ethertype, tag.payload))
-    }
-
-    /// Takes a VXLAN header that `mirror` sent.
-    fn vxlan<'a>(&mut self, mirror: Address, octets: &'a [u8]) -> Result<Inside<'a>, Stop> {
-        self.enter()?;
-        let (vni, frame) = vxlan::parse(octets)?;
-        self.envelopes.vni = self.envelopes.vni.or(Some(vni));
-        self.envelopes.mirrored_by = self.envelopes.mirrored_by.or(Some(mirror));
-        Ok(self.ethernet(frame)?)
-    }
-}
-
 /// Finds the innermost TCP or UDP packet of a frame.
 ///
-/// Outer headers are not flows: where an envelope's inside cannot be read, the frame gives no packet. VXLAN is
-/// recognised by its destination port alone. A first fragment gives the packet whose headers it holds; headers that
-/// ICMP quotes are not looked at.
+/// Outer headers are not flows: where an envelope's inside cannot be read, the frame gives no packet. VXLAN and GENEVE
+/// are recognised by their destination ports alone. A first fragment gives the packet whose headers it holds; headers
+/// that ICMP quotes are not looked at.
 ///
 /// # Errors
 ///
 /// [`Stop::Malformed`] with the innermost layer that could not be read; [`Stop::Ignored`] for what is neither TCP nor
-/// UDP, for later fragments, and for envelopes nested more than eight deep.
+/// UDP, for later fragments, for envelopes that carry what is not read, and for those nested more than eight deep.
 pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Decoded<'a>, Stop> {
     let mut way = Way::default();
     let mut inside = match link {
         LinkType::Ethernet => way.ethernet(octets)?,
         LinkType::Raw => Inside::ip(octets)?,
-        LinkType::Null | LinkType::Loop => match null::parse(octets)? {
-            (Some(ethertype), payload) => Inside::new(ethertype, payload),
-            (None, _) => return Err(Ignored::NotIp.into()),
-        },
+        LinkType::Null | LinkType::Loop => Inside::known(null::parse(octets)?, Ignored::NotIp)?,
         LinkType::LinuxCooked => way.cooked(sll::parse(octets)?)?,
         LinkType::LinuxCooked2 => way.cooked(sll2::parse(octets)?)?,
+        LinkType::Ppp => Inside::known(ppp::parse(octets)?, Ignored::Ppp)?,
+        LinkType::PppSerial => Inside::known(ppp::serial(octets)?, Ignored::Ppp)?,
+        LinkType::PppEther => Inside::pppoe(octets)?,
     };
     loop {
         let ip = match inside.ethertype {
@@ -198,78 +199,49 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
                 inside = way.tag(inside.octets)?;
                 continue;
             }
-            _ => return Err(Ignored::NotIp.into()),
+            _ => {
+                (way, inside) = rarely(way, move |way| way.link(inside))?;
+                continue;
+            }
         };
         if ip.piece == Piece::Later {
             return Err(Ignored::Fragment.into());
         }
-        inside = match ip.protocol {
+        match ip.protocol {
             protocol::TCP => return Ok(way.tcp(&ip)?),
             protocol::UDP => {
                 let udp = udp::parse(&ip)?;
-                if !ports.vxlan.contains(&udp.to_port) {
-                    return Ok(way.udp(&ip, &udp));
+                match ports.envelope(udp.to_port) {
+                    None => return Ok(way.udp(&ip, &udp)),
+                    Some(InUdp::Vxlan) => inside = way.vxlan(inside.octets, &udp)?,
+                    Some(InUdp::Geneve) => (way, inside) = rarely(way, move |way| way.geneve(inside.octets, &udp))?,
                 }
-                way.vxlan(ip.from, udp.payload)?
             }
-            other => return Err(uncarried(other).into()),
-        };
-    }
-}
-
-impl Way {
-    /// Ends at a TCP packet.
-    #[inline]
-    fn tcp<'a>(self, ip: &Ip<'a>) -> Result<Decoded<'a>, Malformed> {
-        let tcp = tcp::parse(ip)?;
-        let layer4 = Layer4::Tcp {
-            flags: tcp.flags,
-            sequence: tcp.sequence,
-        };
-        Ok(Decoded {
-            from: ip.from,
-            to: ip.to,
-            from_port: tcp.from_port,
-            to_port: tcp.to_port,
-            layer4,
-            payload_octets: tcp.payload_octets,
-            payload: tcp.payload,
-            from_mac: self.from_mac,
-            envelopes: self.envelopes,
-        })
-    }
-
-    /// Ends at a UDP datagram.
-    #[inline]
-    fn udp<'a>(self, ip: &Ip<'a>, udp: &udp::Udp<'a>) -> Decoded<'a> {
-        Decoded {
-            from: ip.from,
-            to: ip.to,
-            from_port: udp.from_port,
-            to_port: udp.to_port,
-            layer4: Layer4::Udp,
-            payload_octets: udp.payload_octets,
-            payload: udp.payload,
-            from_mac: self.from_mac,
-            envelopes: self.envelopes,
+            _ => (way, inside) = rarely(way, move |way| way.tunnel(inside.octets, &ip))?,
         }
     }
 }
 
-/// Returns why a protocol gives no packet (rule S2).
+/// Takes a step that few frames need. The way is handed there and back: one that others may point to is kept in memory
+/// for every frame, which costs a plain one half as much again.
 #[cold]
-fn uncarried(number: u8) -> Ignored {
-    match number {
-        protocol::ICMP => Ignored::Icmp,
-        protocol::ICMPV6 => Ignored::Icmpv6,
-        protocol::IGMP => Ignored::Igmp,
-        protocol::ESP | protocol::AH => Ignored::Ipsec,
-        protocol::SCTP => Ignored::Sctp,
-        protocol::GRE => Ignored::Gre,
-        _ => Ignored::OtherProtocol,
-    }
+#[inline(never)]
+fn rarely<'a>(
+    mut way: Way<'a>,
+    take: impl FnOnce(&mut Way<'a>) -> Result<Inside<'a>, Stop>,
+) -> Result<(Way<'a>, Inside<'a>), Stop> {
+    let inside = take(&mut way)?;
+    Ok((way, inside))
 }
 
 #[cfg(test)]
 #[path = "decode_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod envelope_tests;
+
+#[cfg(test)]
+#[path = "nesting_tests.rs"]
+mod nesting_tests;

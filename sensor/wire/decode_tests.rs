@@ -2,13 +2,13 @@ use proptest::prelude::*;
 
 use super::super::build;
 use super::*;
-use crate::model::TcpFlags;
+use crate::model::{Layer, TcpFlags};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [198, 51, 100, 7];
 
 fn ports() -> Ports {
-    Ports::new(&[4789])
+    Ports::new(&[4789, 4790], &[6081])
 }
 
 fn datagram() -> Vec<u8> {
@@ -53,6 +53,11 @@ fn every_link_type_gives_the_same_packet() {
             LinkType::LinuxCooked2,
             vec![8, 0, 0, 0, 0, 0, 0, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         ),
+        (LinkType::Ppp, vec![0xff, 3, 0, 0x21]),
+        (LinkType::Ppp, vec![0x21]),
+        (LinkType::PppSerial, vec![0xff, 3, 0, 0x21]),
+        (LinkType::PppSerial, vec![0x0f, 0, 8, 0]),
+        (LinkType::PppEther, vec![0x11, 0, 0, 1, 0, 0xff, 0, 0x21]),
     ];
     for (link, start) in cases {
         let octets = [start, packet.clone()].concat();
@@ -98,11 +103,20 @@ fn rule_w2_vxlan_gives_the_inner_packet_and_who_mirrored_it() {
             vni: Some(42),
             vlan: Some(3),
             key: None,
-            mirrored_by: Some(Address::v4([192, 0, 2, 1])),
+            carrier: Some(&octets[14..]),
         },
         ..expected()
     };
     assert_eq!(decode(LinkType::Ethernet, &octets, &ports()), Ok(mirrored));
+    let expected = Outer {
+        tunnel: Tunnel::Udp,
+        from: Address::v4([192, 0, 2, 1]),
+        to: Address::v4([192, 0, 2, 2]),
+        from_port: 55555,
+        to_port: 4789,
+    };
+    assert_eq!(mirrored.envelopes.outer(), Some(expected));
+    assert_eq!(mirrored.envelopes.mirrored_by(), Some(expected.from));
 }
 
 #[test]
@@ -249,7 +263,6 @@ fn rule_s2_other_protocols_are_ignored_by_name() {
     let cases = [
         (1, Ignored::Icmp),
         (2, Ignored::Igmp),
-        (47, Ignored::Gre),
         (50, Ignored::Ipsec),
         (58, Ignored::Icmpv6),
         (132, Ignored::Sctp),
@@ -293,6 +306,9 @@ fn link() -> impl Strategy<Value = LinkType> {
         LinkType::Loop,
         LinkType::LinuxCooked,
         LinkType::LinuxCooked2,
+        LinkType::Ppp,
+        LinkType::PppSerial,
+        LinkType::PppEther,
     ])
 }
 

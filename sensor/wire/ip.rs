@@ -7,8 +7,10 @@ pub(super) mod protocol {
     pub const HOP_BY_HOP: u8 = 0;
     pub const ICMP: u8 = 1;
     pub const IGMP: u8 = 2;
+    pub const IPV4: u8 = 4;
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
+    pub const IPV6: u8 = 41;
     pub const ROUTING: u8 = 43;
     pub const FRAGMENT: u8 = 44;
     pub const GRE: u8 = 47;
@@ -57,6 +59,16 @@ pub(super) struct Ip<'a> {
     pub payload_octets: u32,
     /// The payload as far as it was captured, without padding.
     pub payload: &'a [u8],
+}
+
+/// Returns the source of an IP packet of either version, which stands in the fixed header.
+#[inline]
+pub(super) fn source(octets: &[u8]) -> Option<Address> {
+    match octets.first()? >> 4 {
+        4 => octets.get(12..)?.first_chunk().copied().map(Address::v4),
+        6 => octets.get(8..)?.first_chunk().copied().map(Address::v6),
+        _ => None,
+    }
 }
 
 /// Returns the first `length` octets, or all that were captured of them.

@@ -55,11 +55,43 @@ fn plain(octets: &[u8]) -> Option<Result<Ip<'_>, Malformed>> {
     }))
 }
 
+/// Says whether octets begin with a header whose checksum is right.
+///
+/// It is asked where nothing says that this is IPv4; a packet that is known to be one may have any checksum.
+pub(super) fn has_right_checksum(octets: &[u8]) -> bool {
+    let Some(header) = octets
+        .first()
+        .and_then(|first| octets.get(..usize::from(first & 0x0f) * 4))
+    else {
+        return false;
+    };
+    let (words, _) = header.as_chunks::<2>();
+    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    // The sum of at most thirty words; one's complement adds what is carried beyond sixteen bits, twice at most.
+    let folded = (sum & 0xffff) + (sum >> 16);
+    header.len() >= LEN && (folded & 0xffff) + (folded >> 16) == 0xffff
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::build;
     use super::*;
+
+    #[test]
+    fn a_right_checksum_is_told_from_a_wrong_one() {
+        let header = [
+            0x45, 0, 0, 20, 0, 1, 0, 0, 64, 17, 0x66, 0xce, 10, 0, 0, 1, 10, 0, 0, 10,
+        ];
+        let mut packet = build::ipv4([10, 0, 0, 1], [10, 0, 0, 10], 17, &[]);
+        build::checksum(&mut packet);
+        assert_eq!(packet, header);
+        assert!(has_right_checksum(&packet));
+        packet[8] = 63;
+        assert!(!has_right_checksum(&packet) && !has_right_checksum(&packet[..19]) && !has_right_checksum(&[]));
+        assert!(!has_right_checksum(&[0x40; 20]), "a header of no words");
+    }
 
     proptest! {
         #[test]

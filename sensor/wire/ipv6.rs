@@ -47,6 +47,13 @@ fn plain(octets: &[u8]) -> Option<Ip<'_>> {
     })
 }
 
+/// Says whether octets begin with a header whose length is that of all that follows it.
+///
+/// It is asked where nothing says that this is IPv6; a packet that is known to be one may be padded or cut.
+pub(super) fn has_exact_length(octets: &[u8]) -> bool {
+    matches!(octets, [_, _, _, _, l, m, ..] if LEN + usize::from(u16::from_be_bytes([*l, *m])) == octets.len())
+}
+
 /// Says whether another header of IPv6 follows rather than a payload.
 #[inline]
 const fn is_extension(next: u8) -> bool {

@@ -6,20 +6,28 @@
 
 mod decode;
 pub mod dns;
+mod erspan;
 mod ethernet;
 mod extended;
+mod geneve;
+mod gre;
 mod ip;
 mod ipv4;
 mod ipv6;
+mod llc;
+mod mpls;
 mod null;
+mod ppp;
+mod pppoe;
 mod sll;
 mod sll2;
 mod tcp;
 mod udp;
 mod vlan;
 mod vxlan;
+mod way;
 
 #[cfg(test)]
 pub(crate) mod build;
 
-pub use decode::{Decoded, Envelopes, Ports, Stop, decode};
+pub use decode::{Decoded, Envelopes, Outer, Ports, Stop, Tunnel, decode};

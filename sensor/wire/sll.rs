@@ -1,17 +1,20 @@
 //! Linux cooked capture, LINKTYPE_LINUX_SLL of tcpdump's registry.
 
+use super::ethernet::LONGEST_LENGTH;
 use crate::model::{Layer, MacAddress, Malformed};
 
 /// Octets of the header.
 const LEN: usize = 16;
 /// ARPHRD_NETLINK: the protocol is a netlink family, not an EtherType.
 const NETLINK: u16 = 824;
+/// The protocol of frames with an LLC header (ETH_P_802_2); all others below 0x0600 are of no use here.
+const LLC: u16 = 4;
 
 /// One cooked header of either version, taken apart.
 pub(super) struct Cooked<'a> {
     /// The sender's address, if it has the six octets of Ethernet.
     pub from: Option<MacAddress>,
-    /// The EtherType, or `None` where the device speaks another numbering.
+    /// The EtherType, or the length of an LLC frame, or `None` where the device speaks another numbering.
     pub ethertype: Option<u16>,
     /// What follows the header.
     pub payload: &'a [u8],
@@ -23,7 +26,7 @@ impl<'a> Cooked<'a> {
         let [from @ .., _, _] = address;
         Self {
             from: (length == 6).then_some(MacAddress(from)),
-            ethertype: (device != NETLINK).then_some(protocol),
+            ethertype: (device != NETLINK && (protocol == LLC || protocol > LONGEST_LENGTH)).then_some(protocol),
             payload,
         }
     }
@@ -60,5 +63,13 @@ mod tests {
         let octets = [0, 4, 3, 0x38, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0];
         let header = parse(&octets).unwrap();
         assert_eq!((header.from, header.ethertype), (None, None));
+    }
+
+    #[test]
+    fn of_linuxs_own_numbers_only_llc_is_of_use() {
+        for (protocol, expected) in [(4, Some(4)), (0x000c, None), (0x05ff, None), (0x0600, Some(0x0600))] {
+            let header = Cooked::new(1, 6, [0; 8], protocol, &[]);
+            assert_eq!(header.ethertype, expected, "{protocol:#x}");
+        }
     }
 }

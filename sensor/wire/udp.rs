@@ -7,6 +7,7 @@ use crate::model::{Layer, Malformed};
 const LEN: usize = 8;
 
 /// One UDP header, taken apart.
+#[derive(Clone, Copy)]
 pub(super) struct Udp<'a> {
     /// The sender's port.
     pub from_port: u16,

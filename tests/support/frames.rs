@@ -87,6 +87,7 @@ pub struct Frame {
 struct Envelope {
     vlans: Vec<u16>,
     vni: Option<u32>,
+    key: Option<u32>,
     mirror: Option<IpAddr>,
 }
 
@@ -138,6 +139,11 @@ impl Capture {
     pub fn vni(&mut self, vni: Option<u32>, mirror: Option<IpAddr>) {
         self.envelope.vni = vni;
         self.envelope.mirror = mirror;
+    }
+
+    /// Mirrors the frames that follow by GRE with this key.
+    pub fn key(&mut self, key: Option<u32>) {
+        self.envelope.key = key;
     }
 
     /// Gives an address another hardware address than the one derived from it.
@@ -255,13 +261,18 @@ impl Capture {
         let packet = ip_packet(from, to, protocol, payload);
         let ethertype = if from.is_ipv4() { 0x0800 } else { 0x86dd };
         let mut octets = self.framed(from, to, ethertype, packet);
+        let mirror = self.envelope.mirror.unwrap_or_else(|| ip("10.250.0.9"));
+        let mirrored = |protocol, payload: &[u8]| {
+            let outer = ip_packet(mirror, ip("10.250.0.1"), protocol, payload);
+            ethernet([2, 0, 0, 0, 0, 0xee], 0x0800, &outer)
+        };
+        if let Some(key) = self.envelope.key {
+            octets = mirrored(47, &[&[0x20, 0, 0x65, 0x58][..], &key.to_be_bytes(), &octets].concat());
+        }
         if let Some(vni) = self.envelope.vni {
             let [_, a, b, c] = vni.to_be_bytes();
             let inside = [&[8, 0, 0, 0, a, b, c, 0][..], &octets].concat();
-            let mirror = self.envelope.mirror.unwrap_or_else(|| ip("10.250.0.9"));
-            let collector = ip("10.250.0.1");
-            let outer = ip_packet(mirror, collector, 17, &udp(55_555, 4789, &inside));
-            octets = ethernet([2, 0, 0, 0, 0, 0xee], 0x0800, &outer);
+            octets = mirrored(17, &udp(55_555, 4789, &inside));
         }
         self.raw(at, octets);
     }

@@ -7,6 +7,7 @@
 //! format pcapng                                 nanoseconds, microseconds, nanoseconds-big, microseconds-big, pcapng
 //! vlan 7 9 | vlan none                          tags around what follows
 //! vni 42 [from 192.0.2.1] | vni none            VXLAN around what follows, and who mirrors
+//! key 9 | key none                              GRE with a key around what follows, within VXLAN if there is both
 //! mac 10.1.0.5 02:00:00:00:00:07                another hardware address than the derived one
 //! step [learn] [shift +90d] [again]             a further run over the same ledger, with frames of its own or the last ones
 //!
@@ -102,6 +103,10 @@ fn take(line: &str, steps: &mut Vec<Step>) {
                 let mirror = words.option("from").map(frames::ip);
                 capture.vni(Some(number(vni)), mirror);
             }
+        },
+        "key" => match words.next() {
+            "none" => capture.key(None),
+            key => capture.key(Some(number(key))),
         },
         "mac" => {
             let address = frames::ip(words.next());
