@@ -85,6 +85,17 @@ https_hints_traffic() {
   get app https://dual.example.com:8443/ --resolve dual.example.com:8443:198.51.100.32
 }
 
+# Answers that do not fit into a datagram: the client's library is told so and asks again over TCP. dig asks over TCP at
+# once, twice over one connection.
+dns_over_tcp_traffic() {
+  get web https://wide.example.org/
+  at app dig +tcp +keepopen api.example.org A login.vendor.example A > "$LAB_DIR/dig.log"
+  grep -q 203.0.113.30 "$LAB_DIR/dig.log" || lab_fail "no answer over TCP: $(cat "$LAB_DIR/dig.log")"
+  sleep 0.2
+  get app https://api.example.org/v1/stock --resolve api.example.org:443:203.0.113.20
+  get app https://login.vendor.example/token --resolve login.vendor.example:443:203.0.113.30
+}
+
 refused_traffic() {
   get_fails 7 web http://updates.example.com:81/                          # a name, a closed port: reset
   get_fails 7 web http://203.0.113.67:2222/                               # an address, a closed port: reset
@@ -124,7 +135,7 @@ midstream_pcap() {
   lab_down
 }
 
-[ $# -gt 0 ] || set -- day-one day-two ipv6 cname-chain strangers-bucket https-hints refused midstream qinq
+[ $# -gt 0 ] || set -- day-one day-two ipv6 cname-chain strangers-bucket https-hints refused midstream dns-over-tcp qinq
 for name in "$@"; do
   echo "recording $name" >&2
   case $name in
@@ -133,6 +144,7 @@ for name in "$@"; do
     ipv6) record ipv6 ipv6_traffic 6 ;;
     cname-chain) record cname-chain cname_chain_traffic ;;
     strangers-bucket) record strangers-bucket bucket_traffic ;;
+    dns-over-tcp) record dns-over-tcp dns_over_tcp_traffic ;;
     https-hints) record https-hints https_hints_traffic ;;
     refused) record refused refused_traffic ;;
     midstream) midstream_pcap ;;

@@ -15,7 +15,7 @@ use crate::model::{Layer4, Packet, Span, TcpFlags, Timestamp};
 const STREAM_IDLE: Span = Span::minutes(2);
 /// A gap that nothing filled for so long stays one: what was sent was not captured.
 const GAP_LIFE: Span = Span::seconds(1);
-/// Segments ahead of a gap that wait at most.
+/// Segments ahead of a gap that wait at most; a further one ends the waiting.
 const AHEAD: usize = 32;
 /// Octets of the length before a message.
 const LENGTH: usize = 2;
@@ -225,6 +225,10 @@ impl<B: Fn(&[u8]) -> bool, F: FnMut(Message<'_>)> Reader<'_, B, F> {
             self.stream.next = sequence;
         }
         if self.gap(sequence) > 0 {
+            let is_there = |other: &Segment| other.sequence == sequence && other.octets.len() >= payload.len();
+            if self.stream.ahead.iter().any(is_there) {
+                return;
+            }
             self.stream.ahead.push(Segment {
                 at: packet.time,
                 sequence,

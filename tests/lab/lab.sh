@@ -203,8 +203,13 @@ ours.s3.eu-west-1.amazonaws.com. 5              CNAME  s3-r-w.eu-west-1.amazonaw
 strangers-bucket.s3.eu-west-1.amazonaws.com. 5  CNAME  s3-r-w.eu-west-1.amazonaws.com.
 s3-r-w.eu-west-1.amazonaws.com. 5               A      198.51.100.90
 s3-r-w.eu-west-1.amazonaws.com. 5               A      198.51.100.91
+; more addresses than a datagram of 512 octets holds
 ZONE
+  for last in $LAB_WIDE; do printf 'wide.example.org. A 198.51.100.%s\n' "$last"; done
 }
+
+# The last octets of the addresses of wide.example.org.
+LAB_WIDE=$(seq 170 209)
 
 # The outside's IPv6 addresses: those of the zone, one that no name has, and a visitor's.
 lab_addresses() { { lab_zone | awk '$(NF-1) == "AAAA" { print $NF }'; echo 2001:db8:bad::66; echo 2001:db8:3::200; } | sort -u; }
@@ -218,6 +223,7 @@ lab_serve() {
       203.0.113.10:80 203.0.113.20:443ssl 203.0.113.30:443ssl 203.0.113.40:443ssl 203.0.113.66:8443 203.0.113.68:8443
       203.0.113.69:8443 198.51.100.30:443ssl 198.51.100.32:8443ssl 198.51.100.71:443ssl 198.51.100.72:443ssl
       198.51.100.80:443ssl 198.51.100.90:443ssl 198.51.100.91:443ssl 198.51.100.142:443ssl 198.51.100.150:443ssl 198.51.100.160:80"
+    for last in $LAB_WIDE; do outside="$outside 198.51.100.$last:443ssl"; done
   else
     authority=2001:db8:53::53 resolver=fd00:10:1::2 time=2001:db8:2::123 ip4=no ip6=yes type=AAAA
     web="[fd00:10:1::5]:80 [fd00:10:1::5]:443ssl" app="[fd00:10:1::6]:8080" local="AAAA fd00:10:1::5" outside="

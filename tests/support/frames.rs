@@ -22,7 +22,7 @@ pub const NOON: i64 = 1_772_452_800 * SECOND;
 const SEGMENT: u32 = 1400;
 /// The sequence numbers with which the two sides of an exchange begin.
 const CLIENT: u32 = 1000;
-const SERVER: u32 = 500_000;
+pub const SERVER: u32 = 500_000;
 /// The hardware address that speaks for everything outside.
 const ROUTER: [u8; 6] = [2, 0xff, 0, 0, 0, 1];
 
@@ -227,22 +227,27 @@ impl Capture {
 
     /// One TCP segment.
     pub fn segment(&mut self, at: i64, from: SocketAddr, to: SocketAddr, segment: Segment) {
-        let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
-        let acknowledged: u32 = if segment.flags & ACK == 0 { 0 } else { 1 };
         let payload = vec![0x61; segment.payload as usize];
-        let octets = [
-            &ports[..],
-            &segment.sequence.to_be_bytes(),
-            &acknowledged.to_be_bytes(),
-            &[0x50, segment.flags, 0xff, 0xff, 0, 0, 0, 0],
-            &payload,
-        ]
-        .concat();
-        self.packet(at, from.ip(), to.ip(), 6, &octets);
+        self.octets(at, from, to, segment.flags, segment.sequence, &payload);
         let cut = (segment.payload - segment.captured) as usize;
         if let Some(frame) = self.frames.last_mut() {
             frame.octets.truncate(frame.octets.len() - cut);
         }
+    }
+
+    /// One TCP segment with this payload.
+    pub fn octets(&mut self, at: i64, from: SocketAddr, to: SocketAddr, flags: u8, sequence: u32, payload: &[u8]) {
+        let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
+        let acknowledged: u32 = if flags & ACK == 0 { 0 } else { 1 };
+        let octets = [
+            &ports[..],
+            &sequence.to_be_bytes(),
+            &acknowledged.to_be_bytes(),
+            &[0x50, flags, 0xff, 0xff, 0, 0, 0, 0],
+            payload,
+        ]
+        .concat();
+        self.packet(at, from.ip(), to.ip(), 6, &octets);
     }
 
     /// One UDP datagram.

@@ -29,7 +29,8 @@
 //! the chain: `CNAME b.example A 203.0.113.7`, `DNAME example.org example.net` (owner and target), `AAAA`, `HTTPS` (one
 //! address hint), `TYPE 46 octets` (any type), `BAD` (an A record of three octets); `OWNER x.example` changes the owner
 //! of the next ones; `reversed` turns their order round. Further words of a query or response: `ttl`, `id`, `port` (the
-//! client's), `serverport`, `iterative`, `rcode`, `tc`, `cut` (octets).
+//! client's), `serverport`, `iterative`, `rcode`, `tc`, `cut` (octets). With `pieces 7` they go over TCP, with a handshake
+//! before the query, in segments of seven octets; `backwards` turns the response's segments round, `twice` repeats each.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -262,6 +263,8 @@ fn name(at: i64, what: &str, mut words: Words<'_>, capture: &mut Capture) {
     let client = SocketAddr::new(frames::ip(client), words.option("port").map_or(51_000, number));
     let server = SocketAddr::new(frames::ip(server), words.option("serverport").map_or(53, number));
     let is_reversed = words.flag("reversed");
+    let pieces = words.option("pieces").map(number::<usize>);
+    let order = (words.flag("backwards"), words.flag("twice"));
     let mut owner = name.to_owned();
     while !words.0.is_empty() {
         let record = match words.next() {
@@ -313,12 +316,55 @@ fn name(at: i64, what: &str, mut words: Words<'_>, capture: &mut Capture) {
     if is_reversed {
         message.records.reverse();
     }
+    if let Some(octets) = pieces {
+        return over_tcp(at, what, (client, server), &message, octets, order, capture);
+    }
     if what != "answer" {
         capture.udp(at, client, server, &message.query());
     }
     if what != "query" {
         let later = if what == "dns" { STEP } else { 0 };
         capture.udp(at + later, server, client, &message.response());
+    }
+}
+
+/// A query, a response or both over TCP, cut into pieces of so many octets.
+fn over_tcp(
+    mut at: i64,
+    what: &str,
+    (client, server): (SocketAddr, SocketAddr),
+    message: &Message,
+    octets: usize,
+    (is_backwards, is_twice): (bool, bool),
+    capture: &mut Capture,
+) {
+    const CLIENT: u32 = 1000;
+    let framed = |message: Vec<u8>| [&(message.len() as u16).to_be_bytes()[..], &message].concat();
+    let mut next = || {
+        at += STEP;
+        at - STEP
+    };
+    if what != "answer" {
+        capture.segment(next(), client, server, bare(SYN, CLIENT));
+        capture.segment(next(), server, client, bare(SYN | ACK, frames::SERVER));
+        let query = framed(message.query());
+        for (n, piece) in query.chunks(octets).enumerate() {
+            let sequence = CLIENT + 1 + (n * octets) as u32;
+            capture.octets(next(), client, server, ACK | PSH, sequence, piece);
+        }
+    }
+    if what != "query" {
+        let response = framed(message.response());
+        let mut pieces: Vec<(usize, &[u8])> = response.chunks(octets).enumerate().collect();
+        if is_backwards {
+            pieces.reverse();
+        }
+        for (n, piece) in pieces {
+            let sequence = frames::SERVER + 1 + (n * octets) as u32;
+            for _ in 0..=usize::from(is_twice) {
+                capture.octets(next(), server, client, ACK | PSH, sequence, piece);
+            }
+        }
     }
 }
 
