@@ -2,15 +2,13 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::model::{
-    Address, Arrival, Counter, Frame, Layer4, LinkType, Packet, Policy, Segment, SegmentDetail, SegmentPart, SourceId,
-    Span, Timestamp,
-};
+use crate::model::{Address, Arrival, Counter, Frame, Layer4, LinkType, Packet, Policy, SourceId, Span, Timestamp};
 use crate::wire;
 
 use super::clock::{Clock, Told};
 use super::partition::partition;
 use super::report::{DecodeReport, Ending, Mark};
+use super::segments::Segments;
 
 /// Ports whose responses are shown in records and never count (rule N2): mDNS and LLMNR.
 pub const OFF_PORTS: [u16; 2] = [5353, 5355];
@@ -41,12 +39,11 @@ struct Held {
 pub struct Decoder {
     ports: wire::Ports,
     dns_ports: Vec<u16>,
-    segment_by: Vec<SegmentPart>,
+    segments: Segments,
     shift: Span,
     clock: Clock,
     arrival: Arrival,
     held: Option<Held>,
-    numbered: HashMap<SegmentDetail, Segment, foldhash::fast::RandomState>,
     sources: HashMap<Address, SourceId, foldhash::fast::RandomState>,
     next_source: u16,
     /// Sources that were told to the judge; the latest one stands apart, since frames of one source come in rows.
@@ -62,12 +59,11 @@ impl Decoder {
         Self {
             ports: wire::Ports::new(&policy.network.vxlan_ports, &policy.network.geneve_ports),
             dns_ports: policy.network.dns_ports.clone(),
-            segment_by: policy.segment.by.clone(),
+            segments: Segments::new(&policy.segment),
             shift,
             clock: Clock::default(),
             arrival: Arrival(0),
             held: None,
-            numbered: HashMap::default(),
             sources: HashMap::default(),
             next_source: own_sources,
             told: HashSet::default(),
@@ -178,7 +174,7 @@ impl Decoder {
             time,
             arrival,
             source,
-            segment: self.segment(&decoded.envelopes),
+            segment: self.segments.of(&decoded.envelopes, &mut self.report.segments),
             from_mac: decoded.from_mac,
             from: decoded.from,
             to: decoded.to,
@@ -210,31 +206,6 @@ impl Decoder {
             self.sources.insert(address, source);
         }
         source
-    }
-
-    fn segment(&mut self, envelopes: &wire::Envelopes<'_>) -> Segment {
-        if let [SegmentPart::Vni] = self.segment_by.as_slice() {
-            return envelopes.vni.map_or(Segment::NONE, Segment::vni);
-        }
-        let has = |part| self.segment_by.contains(&part);
-        let detail = SegmentDetail {
-            name: None,
-            vni: envelopes.vni.filter(|_| has(SegmentPart::Vni)),
-            vlan: envelopes.vlan.filter(|_| has(SegmentPart::Vlan)),
-            key: envelopes.key.filter(|_| has(SegmentPart::Key)),
-            source: envelopes.mirrored_by().filter(|_| has(SegmentPart::Source)),
-        };
-        if detail == SegmentDetail::default() {
-            return Segment::NONE;
-        }
-        if let Some(known) = self.numbered.get(&detail) {
-            return *known;
-        }
-        let number = u32::try_from(self.numbered.len()).unwrap_or(u32::MAX);
-        let segment = Segment::numbered(number);
-        self.numbered.insert(detail.clone(), segment);
-        self.report.segments.push((segment, detail));
-        segment
     }
 
     /// Moves the clock on while the link is quiet: `now` is what the time of a frame would be.

@@ -6,6 +6,7 @@ mod judge;
 mod limits;
 mod partition;
 mod report;
+mod segments;
 mod worker;
 
 pub use clock::{EPOCH, EPOCH_FRAMES};

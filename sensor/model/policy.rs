@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::address::Address;
+use super::address::{Address, SegmentDetail};
 use super::time::Span;
 
 /// Everything that decides what the engine does.
@@ -46,6 +46,37 @@ pub struct NetworkPolicy {
 pub struct SegmentPolicy {
     /// The parts that count.
     pub by: Vec<SegmentPart>,
+    /// The segments that have a name; the first one that a frame belongs to is its segment.
+    pub named: Vec<NamedSegment>,
+}
+
+/// One `[[segment]]` with a name: frames with these values, whatever else they have, are of one address space.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NamedSegment {
+    /// How records write it.
+    pub name: Arc<str>,
+    /// Any of these VNIs; all if there are none. So with the rest.
+    pub vni: Vec<u32>,
+    /// Any of these VLANs.
+    pub vlan: Vec<u16>,
+    /// Any of these keys of GRE or sessions of ERSPAN.
+    pub key: Vec<u32>,
+    /// Mirrored by any of these.
+    pub source: Vec<Address>,
+}
+
+impl NamedSegment {
+    /// Says whether a frame with these values belongs to the segment.
+    #[must_use]
+    pub fn holds(&self, frame: &SegmentDetail) -> bool {
+        fn is_any<T: PartialEq>(some: &[T], value: Option<&T>) -> bool {
+            some.is_empty() || value.is_some_and(|value| some.contains(value))
+        }
+        is_any(&self.vni, frame.vni.as_ref())
+            && is_any(&self.vlan, frame.vlan.as_ref())
+            && is_any(&self.key, frame.key.as_ref())
+            && is_any(&self.source, frame.source.as_ref())
+    }
 }
 
 /// A part of a segment.
@@ -169,6 +200,7 @@ impl Default for Policy {
             network: NetworkPolicy::default(),
             segment: SegmentPolicy {
                 by: vec![SegmentPart::Vni],
+                named: Vec::new(),
             },
             names: NamesPolicy {
                 settle: Span::seconds(5),

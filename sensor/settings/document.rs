@@ -155,6 +155,14 @@ impl<'t> Table<'t> {
         value.table(key, &format!("a table [{key}]")).map(Some)
     }
 
+    /// Returns the table `[key]`, or the tables `[[key]]` in order.
+    pub(super) fn one_or_several(&self, key: &'static str) -> Result<Vec<Self>, Refused> {
+        match self.get(key) {
+            Some(value) if value.value.get_ref().is_table() => Ok(self.table(key)?.into_iter().collect()),
+            _ => self.tables(key),
+        }
+    }
+
     /// Returns the tables `[[key]]`, in order.
     pub(super) fn tables(&self, key: &'static str) -> Result<Vec<Self>, Refused> {
         let Some(value) = self.get(key) else {

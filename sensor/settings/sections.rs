@@ -9,11 +9,12 @@ use ipnet::IpNet;
 use super::document::{Document, Table};
 use super::refused::Refused;
 use super::values::{
-    addresses, duration, ports, prefix, prefixes, scopes, segment_parts, size, some_ports, texts, word,
+    KEY, VLAN, VNI, addresses, duration, numbers, ports, prefix, prefixes, scopes, segment_name, segment_parts, size,
+    some_ports, texts, word,
 };
 use super::{Mode, Settings};
 use crate::destination::{Aggregation, AggregationError};
-use crate::model::{AggregateRule, SinkUrl, Span, WorkloadRule};
+use crate::model::{AggregateRule, NamedSegment, SegmentDetail, SinkUrl, Span, WorkloadRule};
 
 /// Every table and its keys.
 const TABLES: [(&str, &[&str]); 10] = [
@@ -33,7 +34,7 @@ const TABLES: [(&str, &[&str]); 10] = [
         ],
     ),
     ("network", &["internal", "dns_ports", "vxlan_ports", "geneve_ports"]),
-    ("segment", &["by"]),
+    ("segment", &["by", "name", "vni", "vlan", "key", "source"]),
     ("names", &["settle", "scopes", "resolvers", "trusted_servers"]),
     ("baseline", &["window", "retention", "learning", "learning_new"]),
     ("destination", &["public_suffix_list"]),
@@ -70,6 +71,7 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Settings, Refused> {
         settings.memory = size(&value, LEAST_MEMORY)?;
     }
     network(&root, &mut settings)?;
+    segments(&root, &mut settings)?;
     names(&root, &mut settings)?;
     baseline(&root, &mut settings)?;
     capture(&root, &mut settings)?;
@@ -98,8 +100,54 @@ fn network(root: &Table<'_>, settings: &mut Settings) -> Result<(), Refused> {
             }
         }
     }
-    if let Some(value) = root.table("segment")?.and_then(|table| table.get("by")) {
-        settings.segment.by = segment_parts(&value)?;
+    Ok(())
+}
+
+/// TOML gives a table and an array of tables no name in common, so that `by` may stand in a `[[segment]]` of its own.
+fn segments(root: &Table<'_>, settings: &mut Settings) -> Result<(), Refused> {
+    let mut has_by = false;
+    for table in root.one_or_several("segment")? {
+        if let Some(value) = table.get("by") {
+            if let Some(name) = table.get("name") {
+                return Err(name.refused_for("`by` is for all segments and stands in a table of its own".into()));
+            }
+            if std::mem::replace(&mut has_by, true) {
+                return Err(value.refused_for("`by` stands in an earlier [[segment]]".into()));
+            }
+            settings.segment.by = segment_parts(&value)?;
+            continue;
+        }
+        let name = table.required("name", "the segment's name, or `by`")?;
+        let named = NamedSegment {
+            name: segment_name(&name)?,
+            vni: table
+                .get("vni")
+                .map(|value| numbers(&value, VNI))
+                .transpose()?
+                .unwrap_or_default(),
+            vlan: table
+                .get("vlan")
+                .map(|value| numbers(&value, VLAN))
+                .transpose()?
+                .unwrap_or_default(),
+            key: table
+                .get("key")
+                .map(|value| numbers(&value, KEY))
+                .transpose()?
+                .unwrap_or_default(),
+            source: table
+                .get("source")
+                .map(|value| addresses(&value))
+                .transpose()?
+                .unwrap_or_default(),
+        };
+        if named.holds(&SegmentDetail::default()) {
+            return Err(name.refused_for(format!(
+                "segment {:?} has no values, expected vni, vlan, key or source",
+                named.name
+            )));
+        }
+        settings.segment.named.push(named);
     }
     Ok(())
 }

@@ -222,6 +222,34 @@ fn a_refusal_names_file_line_key_what_was_found_and_what_was_expected() {
             "sensor.toml:2: segment.by[0]: found \"mac\", expected \"vni\", \"vlan\", \"key\" or \"source\"",
         ),
         (
+            "[[segment]]\nvni = [1]",
+            "sensor.toml:1: segment[0].name: missing, expected the segment's name, or `by`",
+        ),
+        (
+            "[[segment]]\nname = \"prod\"",
+            "sensor.toml:2: segment[0].name: segment \"prod\" has no values, expected vni, vlan, key or source",
+        ),
+        (
+            "[[segment]]\nname = \"vni=4\"\nvni = [4]",
+            "sensor.toml:2: segment[0].name: found \"vni=4\", expected a name without `=` and `,` that is not `-`",
+        ),
+        (
+            "[[segment]]\nname = \"prod\"\nvni = [16777216]",
+            "sensor.toml:3: segment[0].vni[0]: found 16777216, expected VNIs from 0 to 16777215, such as [42, 43]",
+        ),
+        (
+            "[[segment]]\nname = \"prod\"\nvlan = [4095]",
+            "sensor.toml:3: segment[0].vlan[0]: found 4095, expected VLANs from 1 to 4094, such as [7]",
+        ),
+        (
+            "[[segment]]\nname = \"prod\"\nby = [\"vni\"]",
+            "sensor.toml:2: segment[0].name: `by` is for all segments and stands in a table of its own",
+        ),
+        (
+            "[[segment]]\nby = []\n[[segment]]\nby = []",
+            "sensor.toml:4: segment[1].by: `by` stands in an earlier [[segment]]",
+        ),
+        (
             "[segment]\nby = [\"vni\", \"vni\"]",
             "sensor.toml:2: segment.by[1]: vni stands here twice",
         ),
@@ -304,11 +332,11 @@ fn a_key_that_does_not_exist_is_refused_with_the_one_that_was_meant() {
         ),
         (
             "[segment]\nzzz = 1",
-            "sensor.toml:2: segment.zzz: no such key; there are segment.by",
+            "sensor.toml:2: segment.zzz: no such key; there are segment.by, segment.name, segment.vni, segment.vlan, segment.key, segment.source",
         ),
         (
             "[segment]\n\"a\\nb\" = 1",
-            "sensor.toml:2: segment.\"a\\nb\": no such key; there are segment.by",
+            "sensor.toml:2: segment.\"a\\nb\": no such key; there are segment.by, segment.name, segment.vni, segment.vlan, segment.key, segment.source",
         ),
     ] {
         assert_eq!(refusal(text), line);

@@ -137,6 +137,48 @@ pub(super) fn segment_parts(value: &Value<'_>) -> Result<Vec<SegmentPart>, Refus
     Ok(parts)
 }
 
+/// A kind of number that envelopes carry.
+pub(super) struct Numbers {
+    expected: &'static str,
+    greatest: u32,
+}
+
+/// The numbers of VXLAN and GENEVE networks.
+pub(super) const VNI: Numbers = Numbers {
+    expected: "VNIs from 0 to 16777215, such as [42, 43]",
+    greatest: 0x00ff_ffff,
+};
+/// VLANs (IEEE 802.1Q section 9.6).
+pub(super) const VLAN: Numbers = Numbers {
+    expected: "VLANs from 1 to 4094, such as [7]",
+    greatest: 4094,
+};
+/// Keys of GRE and sessions of ERSPAN.
+pub(super) const KEY: Numbers = Numbers {
+    expected: "keys from 0 to 4294967295, such as [7]",
+    greatest: u32::MAX,
+};
+
+/// Reads an array of numbers of one kind; at least one.
+pub(super) fn numbers<T: TryFrom<u32>>(value: &Value<'_>, kind: Numbers) -> Result<Vec<T>, Refused> {
+    some_of(value, kind.expected, |item| {
+        let number: u32 = item.number(kind.expected)?;
+        let number = Some(number).filter(|number| *number <= kind.greatest);
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| item.refused(kind.expected))
+    })
+}
+
+/// Reads the name of a segment, which must not look like one without a name.
+pub(super) fn segment_name(value: &Value<'_>) -> Result<Arc<str>, Refused> {
+    let name = word(value)?;
+    if &*name == "-" || name.contains(['=', ',']) {
+        return Err(value.refused("a name without `=` and `,` that is not `-`"));
+    }
+    Ok(name)
+}
+
 /// Reads the name of something.
 pub(super) fn word(value: &Value<'_>) -> Result<Arc<str>, Refused> {
     value.read(WORD, |text| {
