@@ -26,6 +26,8 @@ pub enum EventKind {
     PrefixMissing,
     /// A table was full (rule F6).
     TableFull,
+    /// Several segments look like one address space (rule W3).
+    SegmentsAlike,
 }
 
 impl EventKind {
@@ -38,6 +40,7 @@ impl EventKind {
             Self::ClockBreak => "clock_break",
             Self::PrefixMissing => "prefix_missing",
             Self::TableFull => "table_full",
+            Self::SegmentsAlike => "segments_alike",
         }
     }
 }

@@ -254,6 +254,7 @@ impl Judge {
             return;
         }
         self.last_expiry = Some(now);
+        self.compare_segments(now);
         self.expire_left(now);
         self.out
             .counters

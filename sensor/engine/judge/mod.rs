@@ -4,6 +4,7 @@
 //! contacts in the order of their arrival. It writes nothing; each epoch gives one batch for the ledger.
 
 mod alerts;
+mod alike;
 mod answers;
 mod bursts;
 mod contacts;
@@ -117,6 +118,7 @@ pub struct Judge {
     budget: Budget,
     counted: bursts::Counted,
     burst_names: HashMap<u64, Arc<str>>,
+    alike: alike::Alike,
     texts: SegmentTexts,
     resumed: resume::Resumed,
     has_saved_names: bool,
@@ -158,6 +160,7 @@ impl Judge {
             budget: Budget::new(),
             counted: bursts::Counted::default(),
             burst_names: HashMap::new(),
+            alike: alike::Alike::default(),
             texts: SegmentTexts::default(),
             resumed: resume::Resumed::default(),
             is_last: false,
@@ -216,6 +219,7 @@ impl Judge {
         if is_new {
             self.baseline.add_workload(who.id);
         }
+        self.note_originator(contact.segment, address, contact.first);
         who
     }
 

@@ -8,3 +8,4 @@ mod contacts;
 mod full;
 mod names;
 mod restart;
+mod segments;
