@@ -139,7 +139,7 @@ fn stages(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("stages");
     group.throughput(Throughput::Elements(made.len() as u64));
-    let ports = wire::Ports::new(&[4789, 4790], &[6081]);
+    let ports = wire::Ports::new(&[4789, 4790], &[6081], &[53]);
     group.bench_function("decode a frame", |bench| {
         bench.iter(|| {
             for made in &made {

@@ -57,7 +57,11 @@ impl Decoder {
     #[must_use]
     pub fn new(policy: &Policy, shift: Span, own_sources: u16) -> Self {
         Self {
-            ports: wire::Ports::new(&policy.network.vxlan_ports, &policy.network.geneve_ports),
+            ports: wire::Ports::new(
+                &policy.network.vxlan_ports,
+                &policy.network.geneve_ports,
+                &policy.network.dns_ports,
+            ),
             dns_ports: policy.network.dns_ports.clone(),
             segments: Segments::new(&policy.segment),
             shift,

@@ -11,6 +11,7 @@ use crate::model::{Address, Ignored, Layer4, LinkType, MacAddress, Malformed};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ports {
     envelopes: SmallVec<[(u16, InUdp); 4]>,
+    dns: SmallVec<[u16; 4]>,
 }
 
 /// An envelope that UDP carries.
@@ -21,22 +22,24 @@ enum InUdp {
 }
 
 impl Ports {
-    /// Returns the ports with these destination ports of VXLAN and GENEVE; a port of both is VXLAN's.
+    /// Returns the ports with these destination ports of VXLAN and GENEVE; a port of both is VXLAN's. What comes from a port
+    /// of DNS is an answer to a client that chose such a port by chance.
     #[must_use]
-    pub fn new(vxlan: &[u16], geneve: &[u16]) -> Self {
+    pub fn new(vxlan: &[u16], geneve: &[u16], dns: &[u16]) -> Self {
         let vxlan = vxlan.iter().map(|port| (*port, InUdp::Vxlan));
         let geneve = geneve.iter().map(|port| (*port, InUdp::Geneve));
         Self {
             envelopes: vxlan.chain(geneve).collect(),
+            dns: SmallVec::from_slice(dns),
         }
     }
 
-    /// Returns the envelope that comes to a port.
+    /// Returns the envelope that a datagram between two ports is.
     #[inline]
-    fn envelope(&self, to_port: u16) -> Option<InUdp> {
+    fn envelope(&self, from_port: u16, to_port: u16) -> Option<InUdp> {
         self.envelopes
             .iter()
-            .find(|(port, _)| *port == to_port)
+            .find(|(port, _)| *port == to_port && !self.dns.contains(&from_port))
             .map(|(_, envelope)| *envelope)
     }
 }
@@ -211,7 +214,7 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
             protocol::TCP => return Ok(way.tcp(&ip)?),
             protocol::UDP => {
                 let udp = udp::parse(&ip)?;
-                match ports.envelope(udp.to_port) {
+                match ports.envelope(udp.from_port, udp.to_port) {
                     None => return Ok(way.udp(&ip, &udp)),
                     Some(InUdp::Vxlan) => inside = way.vxlan(inside.octets, &udp)?,
                     Some(InUdp::Geneve) => (way, inside) = rarely(way, move |way| way.geneve(inside.octets, &udp))?,

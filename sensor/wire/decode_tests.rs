@@ -8,7 +8,7 @@ const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [198, 51, 100, 7];
 
 fn ports() -> Ports {
-    Ports::new(&[4789, 4790], &[6081])
+    Ports::new(&[4789, 4790], &[6081], &[53])
 }
 
 fn datagram() -> Vec<u8> {

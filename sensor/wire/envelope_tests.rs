@@ -8,7 +8,7 @@ const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [198, 51, 100, 7];
 
 fn ports() -> Ports {
-    Ports::new(&[4789, 4790], &[6081])
+    Ports::new(&[4789, 4790], &[6081], &[53])
 }
 
 fn packet() -> Vec<u8> {
@@ -301,9 +301,22 @@ fn the_extension_of_vxlan_carries_ip() {
 fn other_ports_carry_what_the_settings_say() {
     let vxlan = datagram(8472, &[0x08, 0, 0, 0, 0, 0, 42, 0], &frame());
     let geneve = datagram(6082, &[0, 0, 0x65, 0x58, 0, 0, 42, 0], &frame());
-    let ports = Ports::new(&[8472], &[6081, 6082]);
+    let ports = Ports::new(&[8472], &[6081, 6082], &[53]);
     for octets in [vxlan, geneve] {
         let inside = decode(LinkType::Ethernet, &octets, &ports).unwrap();
         assert_eq!((inside.envelopes.vni, inside.to_port), (Some(42), 53));
+    }
+}
+
+#[test]
+fn an_answer_to_a_client_whose_port_is_that_of_an_envelope_is_an_answer() {
+    for port in [4789, 4790, 6081] {
+        let octets = build::ethernet(
+            1,
+            0x0800,
+            &build::ipv4([10, 0, 0, 2], [10, 0, 0, 1], 17, &build::udp(53, port, &[7; 20])),
+        );
+        let answer = decode(LinkType::Ethernet, &octets, &ports()).unwrap();
+        assert_eq!((answer.from_port, answer.to_port, answer.payload.len()), (53, port, 20));
     }
 }

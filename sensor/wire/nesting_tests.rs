@@ -71,7 +71,7 @@ enum Version {
 const VERSIONS: [Version; 2] = [Version::Four, Version::Six];
 
 fn ports() -> Ports {
-    Ports::new(&[4789, 4790], &[6081])
+    Ports::new(&[4789, 4790], &[6081], &[53])
 }
 
 /// Returns a frame whose packet comes from [`CLIENT`], or from `2001:db8::1`.
