@@ -4,6 +4,7 @@
 //! sent.
 
 mod classic;
+mod content;
 mod error;
 mod file;
 mod input;
@@ -11,6 +12,7 @@ mod interface;
 mod live;
 mod pcapng;
 mod savefile;
+mod zstd;
 
 pub use error::CaptureError;
 pub use file::CaptureFile;

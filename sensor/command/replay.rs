@@ -27,7 +27,8 @@ use super::live::{open_sinks, threads};
         Exit status: 0 done, 1 something failed, 2 arguments or settings refused."
 )]
 pub struct Arguments {
-    /// Captures (pcap or pcapng), replayed in the order given; `-` is standard input.
+    /// Captures (pcap or pcapng, as they are or compressed by gzip or zstd), replayed in the order given; `-` is standard
+    /// input.
     #[arg(required = true, value_name = "PCAP")]
     files: Vec<PathBuf>,
     /// The settings; without a file, the built-in defaults.
