@@ -8,6 +8,7 @@
 mod architecture;
 mod crash;
 mod determinism;
+mod inputs;
 mod lab;
 mod properties;
 mod refusals;
