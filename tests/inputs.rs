@@ -226,6 +226,20 @@ fn standard_input_may_be_one_of_several_files() {
 }
 
 #[test]
+fn rule_f3_a_file_for_each_direction_makes_no_one_way_mirror() {
+    let recipe = std::fs::read_to_string(checkout("tests/scenarios/f3_backscatter_is_no_contact/recipe"));
+    let capture = recipe::parse(&recipe.expect("a recipe")).remove(0).capture;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("whole.pcap");
+    capture.write(&path);
+    let (whole, rules) = read(&path);
+    let [_, by_direction, ..] = &SPLITS;
+    let paths = split(&whole, &rules[1], by_direction.parts, folder.path());
+    let seen = Replay::default().run_files(&[&path]);
+    assert_eq!(differences(&seen, &merged(&paths, 2), &rules[1], &paths), [""; 0]);
+}
+
+#[test]
 fn one_file_merged_is_the_file() {
     let capture = some();
     let replay = Replay {
