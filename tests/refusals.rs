@@ -6,6 +6,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::support::programs::{self, ledger, said, text};
 use crate::support::{Capture, FileFormat, Link};
 
@@ -108,6 +111,38 @@ fn a_cut_capture_is_judged_up_to_the_cut_and_fails() {
 }
 
 #[test]
+fn a_cut_compressed_capture_is_judged_up_to_the_cut_and_fails_in_the_same_words() {
+    let place = Place::new();
+    let capture = one_alert();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::none());
+    packed.write_all(&capture.file()).expect("memory can be written");
+    let octets = packed.finish().expect("memory can be written");
+    // Eight octets end a gzip file, and three more are of the last frame.
+    let cut = place.file("cut", &octets[..octets.len() - 11]);
+    let alerts = place.path("alerts.jsonl");
+    for more in [&[][..], &["--merge", text(&place.path("good.pcap"))]] {
+        let arguments = [&["--alerts", text(&alerts), text(&cut)], more].concat();
+        let error = refused(programs::replay(&arguments), 1);
+        let expected = format!("error: {} is cut in frame {}", cut.display(), capture.frames.len());
+        assert_eq!(error, expected);
+        let alerts = std::fs::read_to_string(&alerts).expect("alerts");
+        assert_eq!(programs::lines(&alerts).len(), 1);
+    }
+}
+
+#[test]
+fn what_takes_too_much_to_unpack_is_refused() {
+    let place = Place::new();
+    // A zstd frame of 2 GiB that asks for all of it to be held.
+    let wide = place.file("wide.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 1, 0, 0]);
+    let error = refused(programs::replay(&[text(&wide)]), 2);
+    assert_says(
+        &error,
+        &["wide.zst", "2048 MiB", "128 MiB", "unpack it with its own program"],
+    );
+}
+
+#[test]
 fn settings_are_refused_with_file_and_key() {
     let place = Place::new();
     let good = place.path("good.pcap");
@@ -139,6 +174,7 @@ fn arguments_are_refused() {
         &["--threads", "0"],
         &["--syslog", "carrier-pigeon://here"],
         &["--no-such-option"],
+        &["-", "-"],
     ] {
         let output = programs::replay(arguments)
             .arg(&good)

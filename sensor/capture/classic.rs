@@ -66,7 +66,7 @@ pub(super) struct Classic<R> {
 impl<R: Read> Classic<R> {
     /// Returns a reader of the frames that follow the file's header, which is taken.
     pub(super) fn new(mut input: Input<R>, header: Header, link: LinkType) -> Self {
-        input.take(FILE_HEADER);
+        input.advance(FILE_HEADER);
         Self { input, header, link }
     }
 
@@ -80,9 +80,9 @@ impl<R: Read> Classic<R> {
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Captured<'_>>, Fault> {
         if !self.input.fill(FRAME_HEADER)? {
-            return match self.input.held() {
-                [] => Ok(None),
-                _ => Err(Fault::Cut),
+            return match self.input.is_spent() {
+                true => Ok(None),
+                false => Err(Fault::Cut),
             };
         }
         let Some(header) = self.input.held().first_chunk::<FRAME_HEADER>() else {
@@ -99,7 +99,7 @@ impl<R: Read> Classic<R> {
         if !self.input.fill(FRAME_HEADER + length)? {
             return Err(Fault::Cut);
         }
-        let whole = self.input.take(FRAME_HEADER + length);
+        let whole = self.input.advance(FRAME_HEADER + length);
         let octets = whole.get(FRAME_HEADER..).unwrap_or_default();
         Ok(Some((
             Timestamp(seconds * SECOND + fraction * self.header.unit),

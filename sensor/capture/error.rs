@@ -30,6 +30,14 @@ pub enum CaptureError {
         /// The link type by libpcap's name, or by its number if it has none.
         name: String,
     },
+    /// The file is compressed in a way that is not unpacked here; the frames before that were given.
+    #[error("{file} cannot be unpacked: {reason}; unpack it with its own program first")]
+    Packed {
+        /// The file, as it was named.
+        file: String,
+        /// What it would take.
+        reason: String,
+    },
     /// The file ends within a frame; the frames before it were given.
     #[error("{file} is cut in frame {frame}")]
     Cut {
@@ -80,6 +88,8 @@ pub(super) enum Fault {
     Damaged(String),
     /// The next frame's link type is not supported; this is its number.
     Link(i32),
+    /// What follows takes this to unpack.
+    Packed(String),
     /// Reading failed.
     Read(io::Error),
 }
@@ -105,6 +115,7 @@ impl Fault {
                 from: file,
                 name: link_name(number),
             },
+            Self::Packed(reason) => CaptureError::Packed { file, reason },
             Self::Read(source) => CaptureError::Read { file, source },
         }
     }
@@ -124,7 +135,13 @@ impl Fault {
 }
 
 impl From<io::Error> for Fault {
+    /// Tells what unpacking found from what the system says, which has numbers.
     fn from(source: io::Error) -> Self {
-        Self::Read(source)
+        match (source.kind(), source.raw_os_error()) {
+            (io::ErrorKind::UnexpectedEof, None) => Self::Cut,
+            (io::ErrorKind::InvalidData, None) => Self::Damaged(source.to_string()),
+            (io::ErrorKind::Unsupported, None) => Self::Packed(source.to_string()),
+            _ => Self::Read(source),
+        }
     }
 }

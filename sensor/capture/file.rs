@@ -1,12 +1,11 @@
-//! Capture files: pcap and pcapng, from a path or from standard input (rule W1).
+//! Capture files: pcap and pcapng, from a path or from standard input, as they are or compressed (rule W1).
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-
 use super::classic::{Classic, FILE_HEADER, Header};
+use super::content::{Content, Raw};
 use super::error::{CaptureError, Fault};
 use super::input::Input;
 use super::pcapng::{self, Pcapng};
@@ -27,8 +26,8 @@ pub struct CaptureFile {
 }
 
 enum Reader {
-    Classic(Box<Classic<Box<dyn Read + Send>>>),
-    Pcapng(Box<Pcapng<Box<dyn Read + Send>>>),
+    Classic(Box<Classic<Content>>),
+    Pcapng(Box<Pcapng<Content>>),
     Savefile(Savefile),
 }
 
@@ -36,13 +35,14 @@ impl CaptureFile {
     /// Opens a capture file, whose frames come from `source`; the path `-` is standard input.
     ///
     /// Plain pcap and pcapng are read by ourselves and stream; patched formats of pcap are libpcap's, and what of that
-    /// comes from standard input is copied to a temporary file first. Pcapng is read on to its first frame.
+    /// comes from standard input or is compressed is copied to a temporary file first. Pcapng is read on to its first
+    /// frame. What is compressed by gzip or zstd is unpacked on the way.
     ///
     /// # Errors
     ///
     /// [`CaptureError::Read`] when the file cannot be read, [`CaptureError::NotACapture`] when it is no capture,
-    /// or ends within its header, and [`CaptureError::LinkType`] when the sensor does not know the link type of the
-    /// first frame.
+    /// or ends within its header, [`CaptureError::LinkType`] when the sensor does not know the link type of the first
+    /// frame, and [`CaptureError::Packed`] when unpacking takes too much.
     pub fn open(path: &Path, source: SourceId) -> Result<Self, CaptureError> {
         let is_input = path.as_os_str() == STANDARD_INPUT;
         let name = match is_input {
@@ -53,7 +53,7 @@ impl CaptureFile {
             file: name.clone(),
             source,
         };
-        let (input, octets_total): (Box<dyn Read + Send>, _) = if is_input {
+        let (file, octets_total): (Raw, _) = if is_input {
             let input = io::stdin();
             if input.is_terminal() {
                 return Err(CaptureError::NotACapture {
@@ -67,8 +67,11 @@ impl CaptureFile {
             let about = file.metadata().map_err(failed)?;
             (Box::new(file), about.is_file().then_some(about.len()))
         };
-        let mut input = Input::new(input);
-        input.fill(FILE_HEADER).map_err(failed)?;
+        let fault = |error| Fault::from(error).at_start(&name);
+        let mut file = Input::new(file);
+        file.fill(FILE_HEADER).map_err(fault)?;
+        let mut input = Content::of(file);
+        input.fill(FILE_HEADER).map_err(fault)?;
         let classic = input.held().first_chunk().and_then(Header::parse);
         let reader = if let Some(header) = classic {
             let link = LinkType::from_number(header.link).ok_or(Fault::Link(header.link));
@@ -77,13 +80,10 @@ impl CaptureFile {
         } else if input.held().starts_with(&pcapng::MAGIC) {
             let pcapng = Pcapng::open(input).map_err(|fault| fault.at_start(&name))?;
             Reader::Pcapng(Box::new(pcapng))
-        } else if octets_total.is_some() {
+        } else if octets_total.is_some() && matches!(input.reader(), Content::Plain(_)) {
             Reader::Savefile(Savefile::open(path, &name)?)
         } else {
-            let mut spool = NamedTempFile::new().map_err(failed)?;
-            input.copy_to(&mut spool).map_err(failed)?;
-            // Open, it outlives its name, which is given up here.
-            Reader::Savefile(Savefile::open(spool.path(), &name)?)
+            Reader::Savefile(Savefile::copy(input, &name)?)
         };
         Ok(Self {
             name,
@@ -101,7 +101,7 @@ impl CaptureFile {
     ///
     /// [`CaptureError::Cut`] when the file ends within a frame, [`CaptureError::Damaged`] when the next one cannot be
     /// found, [`CaptureError::LinkType`] when it comes from an interface whose link type the sensor does not know,
-    /// [`CaptureError::Read`] when reading fails. The frames before were given; after an error there are none.
+    /// [`CaptureError::Packed`] and [`CaptureError::Read`] when unpacking or reading fails. The frames before were given; after an error there are none.
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "a frame borrows from its reader")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
@@ -136,14 +136,15 @@ impl CaptureFile {
         &self.name
     }
 
-    /// Returns how many octets of the file were taken; about as many, where libpcap reads it.
+    /// Returns how many octets of the file, as it lies on disk, were taken; about as many, where libpcap reads it.
     #[must_use]
     pub fn octets_read(&self) -> u64 {
-        match &self.reader {
-            Reader::Classic(classic) => classic.input.octets_read,
-            Reader::Pcapng(pcapng) => pcapng.input.octets_read,
-            Reader::Savefile(savefile) => savefile.octets_read,
-        }
+        let input = match &self.reader {
+            Reader::Classic(classic) => &classic.input,
+            Reader::Pcapng(pcapng) => &pcapng.input,
+            Reader::Savefile(savefile) => return savefile.octets_read,
+        };
+        input.reader().packed_octets_read().unwrap_or(input.octets_read)
     }
 
     /// Returns how many octets the file has, or `None` if that cannot be told beforehand.
@@ -162,3 +163,7 @@ impl CaptureFile {
 #[cfg(test)]
 #[path = "file_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "packed_tests.rs"]
+mod packed_tests;

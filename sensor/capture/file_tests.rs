@@ -1,14 +1,16 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use tempfile::NamedTempFile;
+
 use super::*;
 use crate::model::Timestamp;
 
 /// A frame as a test remembers it.
-type Kept = (Timestamp, LinkType, Vec<u8>);
+pub(super) type Kept = (Timestamp, LinkType, Vec<u8>);
 
 /// Returns the frames of a file and how reading ended.
-fn read(path: &Path) -> (Vec<Kept>, Option<String>) {
+pub(super) fn read(path: &Path) -> (Vec<Kept>, Option<String>) {
     let mut file = match CaptureFile::open(path, SourceId(0)) {
         Ok(file) => file,
         Err(error) => return (Vec::new(), Some(error.to_string())),
@@ -42,19 +44,19 @@ fn read_by_libpcap(path: &Path) -> (Vec<Kept>, Option<Fault>) {
     }
 }
 
-fn written(octets: &[u8]) -> NamedTempFile {
+pub(super) fn written(octets: &[u8]) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(octets).unwrap();
     file
 }
 
 /// Returns a file of version 2.4 with this snap length and link type, little-endian, in microseconds.
-fn header(snap: u32, link: u32) -> Vec<u8> {
+pub(super) fn header(snap: u32, link: u32) -> Vec<u8> {
     let words = [0xa1b2_c3d4, 0x0004_0002, 0, 0, snap, link];
     words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect()
 }
 
-fn frame(seconds: u32, fraction: u32, octets: &[u8]) -> Vec<u8> {
+pub(super) fn frame(seconds: u32, fraction: u32, octets: &[u8]) -> Vec<u8> {
     let length = u32::try_from(octets.len()).unwrap();
     let words = [seconds, fraction, length, length];
     let mut whole: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
@@ -175,7 +177,9 @@ fn our_readers_and_libpcap_give_the_same_frames() {
     for path in [captures("captures"), captures("../shared/corpus")].concat() {
         let at = path.display();
         let opened = CaptureFile::open(&path, SourceId(0)).map(|file| file.reader);
-        if let Ok(Reader::Savefile(..)) = opened {
+        // What libpcap reads for us needs no comparison, and what is compressed it does not read.
+        let is_packed = std::fs::read(&path).is_ok_and(|octets| octets.starts_with(&[0x1f, 0x8b]));
+        if is_packed || matches!(opened, Ok(Reader::Savefile(..))) {
             continue;
         }
         let (ours, end) = read(&path);

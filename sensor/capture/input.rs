@@ -1,6 +1,6 @@
 //! Octets of a file, through a buffer of our own.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use crate::model::{LinkType, Timestamp};
 
@@ -52,6 +52,7 @@ pub(super) struct Input<R> {
     start: usize,
     end: usize,
     is_at_end: bool,
+    is_cut: bool,
     /// Octets taken.
     pub octets_read: u64,
 }
@@ -65,8 +66,32 @@ impl<R: Read> Input<R> {
             start: 0,
             end: 0,
             is_at_end: false,
+            is_cut: false,
             octets_read: 0,
         }
+    }
+
+    /// Returns the same file with what is not yet read of it read in another way.
+    pub(super) fn map<S>(self, way: impl FnOnce(R) -> S) -> Input<S> {
+        Input {
+            reader: way(self.reader),
+            buffer: self.buffer,
+            start: self.start,
+            end: self.end,
+            is_at_end: self.is_at_end,
+            is_cut: self.is_cut,
+            octets_read: self.octets_read,
+        }
+    }
+
+    /// Returns what the octets come from.
+    pub(super) const fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// Says whether the file is over and all of it was taken; one that is compressed and cut never is.
+    pub(super) const fn is_spent(&self) -> bool {
+        self.is_at_end && !self.is_cut && self.start == self.end
     }
 
     /// Returns what was read and not yet taken.
@@ -76,7 +101,7 @@ impl<R: Read> Input<R> {
 
     /// Takes the next octets, fewer if fewer are held.
     #[inline]
-    pub(super) fn take(&mut self, octets: usize) -> &[u8] {
+    pub(super) fn advance(&mut self, octets: usize) -> &[u8] {
         let at = self.start;
         self.start = self.end.min(at.saturating_add(octets));
         self.octets_read += (self.start - at) as u64;
@@ -85,7 +110,7 @@ impl<R: Read> Input<R> {
 
     /// Reads until at least `needed` octets are held; `false` if the file ends before.
     ///
-    /// The buffer grows to what is needed; the caller bounds that.
+    /// The buffer grows to what is needed; the caller bounds that. A compressed file that is cut ends at the cut.
     ///
     /// # Errors
     ///
@@ -95,11 +120,11 @@ impl<R: Read> Input<R> {
         if self.end - self.start >= needed {
             return Ok(true);
         }
-        self.read(needed)
+        self.read_on(needed)
     }
 
     #[cold]
-    fn read(&mut self, needed: usize) -> io::Result<bool> {
+    fn read_on(&mut self, needed: usize) -> io::Result<bool> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -112,20 +137,32 @@ impl<R: Read> Input<R> {
                 Ok(0) => self.is_at_end = true,
                 Ok(n) => self.end += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.is_at_end = true;
+                    self.is_cut = true;
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(self.end >= needed)
     }
+}
 
-    /// Copies all that was not yet taken.
-    ///
-    /// # Errors
-    ///
-    /// What reading or writing fails with.
-    pub(super) fn copy_to(mut self, to: &mut impl io::Write) -> io::Result<()> {
-        to.write_all(self.held())?;
-        io::copy(&mut self.reader, to)?;
-        to.flush()
+impl<R: Read> Read for Input<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.fill(1)?;
+        // A slice is read without fail.
+        self.advance(room.len()).read(room)
+    }
+}
+
+impl<R: Read> BufRead for Input<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.fill(1)?;
+        Ok(self.held())
+    }
+
+    fn consume(&mut self, octets: usize) {
+        self.advance(octets);
     }
 }

@@ -4,14 +4,18 @@
 //! sent.
 
 mod classic;
+mod content;
 mod error;
 mod file;
 mod input;
 mod interface;
 mod live;
+mod merged;
 mod pcapng;
 mod savefile;
+mod zstd;
 
 pub use error::CaptureError;
 pub use file::CaptureFile;
 pub use live::{Live, Polled};
+pub use merged::{Merged, Place};

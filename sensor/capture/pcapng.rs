@@ -102,7 +102,7 @@ impl<R: Read> Pcapng<R> {
         };
         let about = self.about(block)?;
         self.time = about.time;
-        let whole = self.input.take(block.length);
+        let whole = self.input.advance(block.length);
         let octets = whole.get(about.before..about.before + about.length);
         Ok(Some((about.time, about.link, octets.unwrap_or_default())))
     }
@@ -112,9 +112,9 @@ impl<R: Read> Pcapng<R> {
     fn seek(&mut self) -> Result<Option<Block>, Fault> {
         loop {
             if !self.input.fill(HEAD)? {
-                return match self.input.held() {
-                    [] => Ok(None),
-                    _ => Err(Fault::Cut),
+                return match self.input.is_spent() {
+                    true => Ok(None),
+                    false => Err(Fault::Cut),
                 };
             }
             let block = self.block()?;
@@ -124,7 +124,7 @@ impl<R: Read> Pcapng<R> {
                 INTERFACE => self.interface(block)?,
                 _ => {}
             }
-            self.input.take(block.length);
+            self.input.advance(block.length);
         }
     }
 

@@ -1,11 +1,13 @@
 //! Capture files read by libpcap: classic pcap that is not plain, such as patched formats and old versions.
 
+use std::io::{Read, Write};
 use std::path::Path;
 
 use pcap::{Capture, Offline, Precision};
+use tempfile::NamedTempFile;
 
 use super::error::{CaptureError, Fault, link_name};
-use super::input::Captured;
+use super::input::{Captured, Input};
 use crate::model::{LinkType, SECOND, Timestamp};
 
 /// Octets that most formats hold beside a frame, to tell about how far reading is.
@@ -15,6 +17,8 @@ const FRAME_HEADER: u64 = 24;
 pub(super) struct Savefile {
     capture: Capture<Offline>,
     link: LinkType,
+    /// Why there is no more of a copy than libpcap finds.
+    end: Option<Fault>,
     /// About how many octets were taken.
     pub octets_read: u64,
 }
@@ -40,8 +44,39 @@ impl Savefile {
         Ok(Self {
             capture,
             link,
+            end: None,
             octets_read: 0,
         })
+    }
+
+    /// Opens a copy of what is not read of a file. Nothing is copied but the beginning if libpcap does not know that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`], and [`CaptureError::Read`] when it cannot be copied.
+    pub(super) fn copy<R: Read>(mut input: Input<R>, name: &str) -> Result<Self, CaptureError> {
+        let failed = |source| CaptureError::Read {
+            file: name.to_owned(),
+            source,
+        };
+        let mut spool = NamedTempFile::new().map_err(failed)?;
+        let mut is_known = false;
+        let end = loop {
+            match input.fill(1) {
+                Ok(true) => spool.write_all(input.advance(usize::MAX)).map_err(failed)?,
+                Ok(false) if input.is_spent() => break None,
+                Ok(false) => break Some(Fault::Cut),
+                Err(error) => break Some(error.into()),
+            }
+            if !is_known {
+                Self::open(spool.path(), name)?;
+                is_known = true;
+            }
+        };
+        // Open, it outlives its name, which is given up here.
+        let mut copy = Self::open(spool.path(), name)?;
+        copy.end = end;
+        Ok(copy)
     }
 
     /// Returns the next frame's time, link type and octets, or `None` at the end of the file.
@@ -55,11 +90,11 @@ impl Savefile {
                 self.octets_read += FRAME_HEADER + packet.data.len() as u64;
                 Ok(Some((time_of(packet.header), self.link, packet.data)))
             }
-            Err(pcap::Error::NoMorePackets) => Ok(None),
+            Err(pcap::Error::NoMorePackets) => self.end.take().map_or(Ok(None), Err),
             Err(error) => {
                 let reason = reason(error);
                 match reason.starts_with("truncated") {
-                    true => Err(Fault::Cut),
+                    true => Err(self.end.take().unwrap_or(Fault::Cut)),
                     false => Err(Fault::Damaged(reason)),
                 }
             }

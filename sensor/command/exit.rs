@@ -54,7 +54,9 @@ impl Error {
         match self {
             Self::Settings(_) | Self::Argument(_) | Self::Run(RunError::Aggregation(_)) => Exit::Refused,
             Self::Run(RunError::Capture(error)) => match error {
-                CaptureError::NotACapture { .. } | CaptureError::LinkType { .. } => Exit::Refused,
+                CaptureError::NotACapture { .. } | CaptureError::LinkType { .. } | CaptureError::Packed { .. } => {
+                    Exit::Refused
+                }
                 _ => Exit::Failed,
             },
             Self::Run(RunError::Ledger(error)) => match error {

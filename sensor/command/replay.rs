@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{BaselineMode, Counter, Counters, SinkUrl, Span};
-use crate::run::{Progress, Replay};
+use crate::run::{FileOrder, Progress, Replay};
 use crate::settings::{Mode, Settings};
 use crate::sinks::{JsonLines, RecordFiles};
 use crate::store::Store;
@@ -23,13 +23,18 @@ use super::live::{open_sinks, threads};
     after_help = "Examples:\n  \
         replay --state baseline --learn monday.pcap          learn an ordinary day\n  \
         replay --state baseline tuesday.pcap                 what was new on the next\n  \
-        replay --records seen --alerts alerts.jsonl x.pcap   everything that the sensor saw\n\n\
+        replay --records seen --alerts alerts.jsonl x.pcap   everything that the sensor saw\n  \
+        replay --merge sent.pcap.gz received.pcap.zst        both sides of a tap as one stream\n\n\
         Exit status: 0 done, 1 something failed, 2 arguments or settings refused."
 )]
 pub struct Arguments {
-    /// Captures (pcap or pcapng), replayed in the order given; `-` is standard input.
+    /// Captures (pcap or pcapng, as they are or compressed by gzip or zstd), replayed in the order given; `-` is standard
+    /// input.
     #[arg(required = true, value_name = "PCAP")]
     files: Vec<PathBuf>,
+    /// Read all captures side by side, as one stream ordered by the time of their frames.
+    #[arg(long)]
+    merge: bool,
     /// The settings; without a file, the built-in defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -75,6 +80,11 @@ pub fn replay(arguments: Arguments, progress: impl FnMut(Progress), done: impl F
 }
 
 fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()) -> Result<(), Error> {
+    if arguments.files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
+        return Err(Error::Argument(
+            "standard input can be read only once: give `-` once".to_owned(),
+        ));
+    }
     let settings = match &arguments.config {
         Some(path) => Settings::read(path)?,
         None => Settings::default(),
@@ -105,6 +115,10 @@ fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()
         store: Arc::new(store),
         threads: threads(arguments.threads),
         files: arguments.files.clone(),
+        order: match arguments.merge {
+            true => FileOrder::ByTime,
+            false => FileOrder::AsGiven,
+        },
         shift: arguments.shift,
         records,
         sinks,

@@ -16,6 +16,9 @@ pub enum RunError {
     /// A file of alerts or records cannot be written.
     #[error("cannot write {0}")]
     Output(#[from] SinkError),
+    /// The numbers of merged frames cannot be kept until the records are written.
+    #[error("cannot keep the numbers of merged frames in {}; TMPDIR names another folder", std::env::temp_dir().display())]
+    Numbers(#[source] std::io::Error),
     /// The settings for aggregation cannot be used.
     #[error(transparent)]
     Aggregation(AggregationError),

@@ -58,7 +58,7 @@ impl LiveRun {
             sinks: self.sinks,
             when_full: WhenFull::Drop,
             persistence: Persistence::Forever,
-            files: FileNumbers::new(0),
+            files: FileNumbers::One,
         })?;
         ready();
         let mut drops = live.drops();

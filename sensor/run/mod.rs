@@ -7,10 +7,11 @@ mod error;
 mod files;
 mod live;
 mod pipeline;
+mod places;
 mod queue;
 mod replay;
 
 pub use error::RunError;
 pub use live::LiveRun;
 pub use pipeline::Tally;
-pub use replay::{Progress, Replay};
+pub use replay::{FileOrder, Progress, Replay};

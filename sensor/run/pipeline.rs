@@ -290,7 +290,7 @@ impl Keeper {
         }
         if let Some(files) = &mut self.records {
             for mut record in records {
-                self.files.number(&mut record);
+                self.files.number(&mut record)?;
                 files.write(&record)?;
             }
         }

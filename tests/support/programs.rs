@@ -39,6 +39,8 @@ pub struct Replay {
     pub shift: Option<String>,
     pub threads: Option<u16>,
     pub without_records: bool,
+    /// What comes from standard input.
+    pub input: Option<PathBuf>,
     pub more: Vec<String>,
 }
 
@@ -94,6 +96,9 @@ impl Replay {
         }
         command.args(["--threads", &self.threads.unwrap_or(2).to_string()]);
         command.args(&self.more).args(files);
+        if let Some(input) = &self.input {
+            command.stdin(std::fs::File::open(input).expect("the input"));
+        }
         let output = command.output().expect("replay can be run");
         let read = |name: &str| std::fs::read(place(name)).unwrap_or_default();
         let parsed = |name: &str| lines(&String::from_utf8_lossy(&read(name)));
