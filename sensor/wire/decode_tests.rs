@@ -232,33 +232,6 @@ fn a_cut_or_misplaced_extension_header_is_malformed() {
 }
 
 #[test]
-fn a_first_fragment_that_ends_within_the_header_gives_its_packet() {
-    let mut packet = build::ipv4(CLIENT, SERVER, 6, &build::tcp(1000, 443, 7, TcpFlags::SYN, b"")[..16]);
-    let stop = Stop::Malformed(Malformed::short(Layer::Tcp, 20, 16));
-    assert_eq!(decode(LinkType::Raw, &packet, &ports()), Err(stop));
-    packet[6] = 0x20;
-    let read = decode(LinkType::Raw, &packet, &ports()).unwrap();
-    assert_eq!((read.to_port, read.payload_octets), (443, 0));
-}
-
-#[test]
-fn a_first_fragment_gives_its_packet_and_a_later_one_none() {
-    let mut first = datagram();
-    first[6] = 0x20;
-    first.truncate(first.len() - 4);
-    first[3] -= 4;
-    let read = decode(LinkType::Raw, &first, &ports()).unwrap();
-    assert_eq!((read.payload_octets, read.payload), (8, &b"ques"[..]));
-    assert!(read.is_snapped());
-    let mut later = datagram();
-    later[7] = 1;
-    let stop = Stop::Ignored(Ignored::Fragment);
-    assert_eq!(decode(LinkType::Raw, &later, &ports()), Err(stop));
-    let later = build::ipv6(44, &[60, 0, 0, 9, 0, 0, 0, 1, 1, 2, 3]);
-    assert_eq!(decode(LinkType::Raw, &later, &ports()), Err(stop));
-}
-
-#[test]
 fn rule_s2_other_protocols_are_ignored_by_name() {
     let cases = [
         (1, Ignored::Icmp),

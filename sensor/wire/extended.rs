@@ -32,7 +32,7 @@ pub(super) fn ipv4(octets: &[u8]) -> Result<Ip<'_>, Malformed> {
         total => total,
     };
     let piece = Piece::new(header.fragments_offset().value(), header.more_fragments());
-    if let (Some(stop), Piece::Whole | Piece::First) = (stop, piece) {
+    if let (Some(stop), Piece::Whole) = (stop, piece) {
         return Err(match stop {
             ip_auth::HeaderSliceError::Len(fault) => Malformed::short(Layer::Ipv4, fault.required_len, fault.len),
             ip_auth::HeaderSliceError::Content(_) => Malformed::field(Layer::Ipv4, "authentication header"),
@@ -66,7 +66,7 @@ pub(super) fn ipv6(octets: &[u8]) -> Result<Ip<'_>, Malformed> {
         length => IPV6_LEN + length,
     };
     let piece = piece_of(slice.extensions());
-    if let (Some((stop, _)), Piece::Whole | Piece::First) = (stop, piece) {
+    if let (Some((stop, _)), Piece::Whole) = (stop, piece) {
         return Err(match stop {
             ipv6_exts::HeaderSliceError::Len(fault) => Malformed::short(Layer::Ipv6, fault.required_len, fault.len),
             ipv6_exts::HeaderSliceError::Content(_) => Malformed::field(Layer::Ipv6, "extension header"),
