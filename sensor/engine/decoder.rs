@@ -2,13 +2,19 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::model::{Address, Arrival, Counter, Frame, Layer4, LinkType, Packet, Policy, SourceId, Span, Timestamp};
+use crate::model::{
+    Address, Arrival, Counter, Frame, Ignored, Layer4, LinkType, Packet, Policy, SourceId, Span, Timestamp,
+};
 use crate::wire;
 
 use super::clock::{Clock, Told};
+use super::fragments::{Came, Fragments};
+use super::limits::Limits;
 use super::partition::partition;
 use super::report::{DecodeReport, Ending, Mark};
 use super::segments::Segments;
+
+mod joining;
 
 /// Ports whose responses are shown in records and never count (rule N2): mDNS and LLMNR.
 pub const OFF_PORTS: [u16; 2] = [5353, 5355];
@@ -44,6 +50,7 @@ pub struct Decoder {
     clock: Clock,
     arrival: Arrival,
     held: Option<Held>,
+    fragments: Fragments,
     sources: HashMap<Address, SourceId, foldhash::fast::RandomState>,
     next_source: u16,
     /// Sources that were told to the judge; the latest one stands apart, since frames of one source come in rows.
@@ -68,6 +75,7 @@ impl Decoder {
             clock: Clock::default(),
             arrival: Arrival(0),
             held: None,
+            fragments: Fragments::new(Limits::of(policy.memory).fragments),
             sources: HashMap::default(),
             next_source: own_sources,
             told: HashSet::default(),
@@ -127,6 +135,7 @@ impl Decoder {
 
     fn break_to(&mut self, time: Timestamp, out: &mut impl Packets) {
         self.report.counters.count(Counter::ClockBreaks);
+        self.give_up(None, out);
         let now = self.clock.now().unwrap_or(time);
         let by = self.clock.break_to(time);
         self.send_mark(now, Ending::Stretch(by), out);
@@ -139,6 +148,7 @@ impl Decoder {
             self.report.counters.count(Counter::ClockClamped);
         }
         if let Some((_, end)) = self.clock.ending(time) {
+            self.give_up(Some(time), out);
             self.send_mark(end, Ending::Epoch, out);
         }
         if self.clock.now().is_none() {
@@ -147,8 +157,20 @@ impl Decoder {
         self.clock.advance(time);
         match wire::decode(frame.link, frame.octets, &self.ports) {
             Ok(decoded) => self.hand_on(&decoded, time, frame.source, arrival, out),
-            Err(wire::Stop::Malformed(malformed)) => self.report.counters.count_malformed(malformed.layer),
-            Err(wire::Stop::Ignored(reason)) => self.report.counters.count_ignored(reason),
+            Err(wire::Stop::Fragment) => {
+                let source = frame.source;
+                let met = wire::meet(frame.link, frame.octets, &self.ports);
+                self.meet(met, Came { time, source, arrival }, 0, out);
+            }
+            Err(stop) => self.count_stop(stop),
+        }
+    }
+
+    fn count_stop(&mut self, stop: wire::Stop) {
+        match stop {
+            wire::Stop::Malformed(malformed) => self.report.counters.count_malformed(malformed.layer),
+            wire::Stop::Ignored(reason) => self.report.counters.count_ignored(reason),
+            wire::Stop::Fragment => self.report.counters.count_ignored(Ignored::Fragment),
         }
     }
 
@@ -225,6 +247,7 @@ impl Decoder {
         if let Told::Take(time) = self.clock.tell(now)
             && let Some((_, end)) = self.clock.ending(time)
         {
+            self.give_up(Some(time), out);
             self.send_mark(end, Ending::Epoch, out);
             self.clock.advance(time);
         }
@@ -238,6 +261,7 @@ impl Decoder {
     /// Ends the stream.
     pub fn finish(&mut self, ending: Ending, out: &mut impl Packets) {
         self.release(None, out);
+        self.give_up(None, out);
         let now = self.clock.now().unwrap_or_default();
         self.send_mark(now, ending, out);
     }

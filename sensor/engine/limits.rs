@@ -14,6 +14,8 @@ pub struct Limits {
     pub queries: usize,
     /// Octets of DNS over TCP that a partition keeps until messages are whole.
     pub streams: usize,
+    /// Octets of datagrams whose fragments are being joined.
+    pub fragments: usize,
     /// Pieces of evidence, all partitions together.
     pub names: usize,
     /// Contacts that wait to be judged, and judged ones whose flow is open.
@@ -36,6 +38,8 @@ mod octets {
 
 /// Two messages of the greatest length.
 const LEAST_STREAMS: usize = 1 << 17;
+/// Some datagrams of the greatest length, or one in the most fragments that it can have.
+const LEAST_FRAGMENTS: usize = 5 << 17;
 
 impl Limits {
     /// Splits `memory` octets: a quarter for flows that may be contacts, a third for names, the rest for pairs in memory,
@@ -47,11 +51,12 @@ impl Limits {
             usize::try_from(entries).unwrap_or(usize::MAX).max(64)
         };
         Self {
-            candidates: share(25, octets::FLOW, PARTITIONS),
+            candidates: share(24, octets::FLOW, PARTITIONS),
             others: share(8, octets::FLOW, PARTITIONS),
             queries: share(3, octets::QUERY, PARTITIONS),
             streams: share(2, 1, PARTITIONS).max(LEAST_STREAMS),
-            names: share(35, octets::EVIDENCE, 1),
+            fragments: share(2, 1, 1).max(LEAST_FRAGMENTS),
+            names: share(34, octets::EVIDENCE, 1),
             open: share(8, octets::OPEN, 1),
             listening: share(2, octets::LISTENING, 1),
             pairs: share(17, octets::PAIR, 1),

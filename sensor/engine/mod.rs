@@ -2,6 +2,7 @@
 
 mod clock;
 mod decoder;
+mod fragments;
 mod judge;
 mod limits;
 mod partition;

@@ -1,4 +1,4 @@
-//! Counters that account for every frame: frames = packets + malformed by layer + ignored by reason.
+//! Counters that account for every frame: frames = packets + malformed by layer + ignored by reason + fragments joined.
 
 use super::malformed::{Ignored, Layer};
 
@@ -29,8 +29,18 @@ counters! {
     Octets = "octets",
     /// Frames that gave a TCP or UDP packet.
     Packets = "packets",
-    /// Packets whose payload or headers were cut by a snap length.
+    /// Packets whose payload or headers were cut by a snap length or a lost fragment.
     Snapped = "snapped",
+    /// Frames whose fragment is part of a datagram that another frame is counted for (rule W4).
+    FragmentsJoined = "fragments.joined",
+    /// Datagrams whose fragments were joined.
+    FragmentsWhole = "fragments.whole",
+    /// Datagrams that were given up because fragments did not come.
+    FragmentsIncomplete = "fragments.incomplete",
+    /// Datagrams whose fragments contradicted each other; those of IPv6 were dropped.
+    FragmentsOverlapping = "fragments.overlapping",
+    /// Datagrams that were given up because too many were incomplete; they count as incomplete too.
+    FragmentsEvicted = "fragments.evicted",
     /// Frames whose time went back within a stretch and was clamped (rule T1).
     ClockClamped = "clock.clamped",
     /// Frames more than an hour ahead that no later frame agreed with; they took the clock's time (rule T1).
@@ -160,8 +170,13 @@ impl Counters {
 
     /// Counts a frame that could be read and gives no packet.
     pub fn count_ignored(&mut self, reason: Ignored) {
+        self.add_ignored(reason, 1);
+    }
+
+    /// Counts `n` such frames.
+    pub fn add_ignored(&mut self, reason: Ignored, n: u64) {
         if let Some(slot) = self.ignored.get_mut(reason as usize) {
-            *slot += 1;
+            *slot += n;
         }
     }
 

@@ -182,7 +182,7 @@ pub enum Ignored {
     Geneve,
     /// Any other protocol than TCP and UDP.
     OtherProtocol,
-    /// A fragment that is not the first.
+    /// A fragment that gives nothing: a duplicate, or one of a datagram that stayed incomplete or was dropped.
     Fragment,
     /// Envelopes nested more than eight deep (rule W2).
     TooDeep,

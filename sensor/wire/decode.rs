@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::fragment::{Fragment, Gathered};
 use super::ip::{self, Piece, protocol};
 use super::way::{Inside, Way};
 use super::{ethernet, ipv4, ipv6, null, ppp, sll, sll2, udp, vlan};
@@ -158,6 +159,8 @@ pub enum Stop {
     Malformed(Malformed),
     /// All headers could be read and what they carry is of no concern.
     Ignored(Ignored),
+    /// The way leads to a fragment, which [`meet`] gives.
+    Fragment,
 }
 
 impl From<Malformed> for Stop {
@@ -172,18 +175,75 @@ impl From<Ignored> for Stop {
     }
 }
 
+/// What the way inwards leads to.
+#[derive(Debug, Clone, Copy)]
+pub enum Met<'a> {
+    /// The innermost packet.
+    Packet(Decoded<'a>),
+    /// A fragment: the way goes on where its datagram is whole.
+    Fragment(Fragment<'a>),
+}
+
 /// Finds the innermost TCP or UDP packet of a frame.
 ///
 /// Outer headers are not flows: where an envelope's inside cannot be read, the frame gives no packet. VXLAN and GENEVE
-/// are recognised by their destination ports alone. A first fragment gives the packet whose headers it holds; headers
-/// that ICMP quotes are not looked at.
+/// are recognised by their destination ports alone. Headers that ICMP quotes are not looked at.
 ///
 /// # Errors
 ///
 /// [`Stop::Malformed`] with the innermost layer that could not be read; [`Stop::Ignored`] for what is neither TCP nor
-/// UDP, for later fragments, for envelopes that carry what is not read, and for those nested more than eight deep.
+/// UDP, for envelopes that carry what is not read, and for those nested more than eight deep; [`Stop::Fragment`] where
+/// the way cannot go on without other frames. What it leads to is not given along with that: it would make the way of
+/// every frame longer.
 pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Decoded<'a>, Stop> {
-    let mut way = Way::default();
+    walk(Way::default(), link, octets, ports, Piece::Whole, |_, _| Stop::Fragment)
+}
+
+/// Finds the packet or fragment that a frame leads to.
+///
+/// # Errors
+///
+/// Those of [`decode`] without [`Stop::Fragment`], and [`Stop::Malformed`] for a fragment that cannot be.
+pub fn meet<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Met<'a>, Stop> {
+    go_on(Way::default(), link, octets, ports, Piece::Whole)
+}
+
+/// Goes on with a datagram whose fragments were joined: IP headers as [`headers`](super::headers) makes them and the
+/// payload behind them. Of a beginning, as much is read as it holds.
+///
+/// # Errors
+///
+/// Those of [`meet`].
+pub fn resume<'a>(gathered: &'a Gathered, datagram: &'a [u8], ports: &Ports) -> Result<Met<'a>, Stop> {
+    go_on(gathered.way(), LinkType::Raw, datagram, ports, Piece::First)
+}
+
+/// Walks where frames with fragments do, apart from the way of all others.
+#[cold]
+#[inline(never)]
+fn go_on<'a>(way: Way<'a>, link: LinkType, octets: &'a [u8], ports: &Ports, taken: Piece) -> Result<Met<'a>, Stop> {
+    let mut at = None;
+    let decoded = walk(way, link, octets, ports, taken, |way, packet| {
+        at = Some((way, packet));
+        Stop::Fragment
+    });
+    match at {
+        Some((way, packet)) => Ok(Met::Fragment(Fragment::read(way, packet)?)),
+        None => Ok(Met::Packet(decoded?)),
+    }
+}
+
+/// Walks inwards. The outermost IP packet may also be the piece `taken`; any other fragment ends the walk, and where
+/// that was is told to who wants to know it: to give it back would make every frame pay for a place to put it.
+#[inline(always)]
+fn walk<'a>(
+    mut way: Way<'a>,
+    link: LinkType,
+    octets: &'a [u8],
+    ports: &Ports,
+    mut taken: Piece,
+    tell: impl FnOnce(Way<'a>, &'a [u8]) -> Stop,
+) -> Result<Decoded<'a>, Stop> {
     let mut inside = match link {
         LinkType::Ethernet => way.ethernet(octets)?,
         LinkType::Raw => Inside::ip(octets)?,
@@ -207,9 +267,10 @@ pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Dec
                 continue;
             }
         };
-        if ip.piece == Piece::Later {
-            return Err(Ignored::Fragment.into());
+        if ip.piece != Piece::Whole && ip.piece != taken {
+            return Err(tell(way, inside.octets));
         }
+        taken = Piece::Whole;
         match ip.protocol {
             protocol::TCP => return Ok(way.tcp(&ip)?),
             protocol::UDP => {

@@ -19,6 +19,9 @@ pub(super) mod protocol {
     pub const ICMPV6: u8 = 58;
     pub const DESTINATION_OPTIONS: u8 = 60;
     pub const SCTP: u8 = 132;
+    pub const MOBILITY: u8 = 135;
+    pub const HIP: u8 = 139;
+    pub const SHIM6: u8 = 140;
 }
 
 /// Which piece of its packet an IP header carries.
@@ -26,7 +29,7 @@ pub(super) mod protocol {
 pub(super) enum Piece {
     /// All of it.
     Whole,
-    /// The first fragment, which holds the layer 4 header.
+    /// The first fragment, or, where a datagram stays incomplete, all that there is of its beginning.
     First,
     /// A later fragment.
     Later,

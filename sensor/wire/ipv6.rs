@@ -10,7 +10,8 @@ const LEN: usize = 40;
 /// Reads one IPv6 header and the extension headers behind it.
 ///
 /// A header without extensions is read here; the others go through [`extended`], and a test holds both equal. A
-/// payload length of 0 stands for all that was captured (jumbograms, and lengths that offload fills in later). The
+/// payload length of 0 stands for the length of a jumbogram, or, where nothing names one, for all that was captured
+/// (offload fills such lengths in later). The
 /// destination is the one of the fixed header, also where a routing header names a further one.
 ///
 /// # Errors
@@ -59,7 +60,14 @@ pub(super) fn has_exact_length(octets: &[u8]) -> bool {
 const fn is_extension(next: u8) -> bool {
     matches!(
         next,
-        protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::AH | protocol::DESTINATION_OPTIONS
+        protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::FRAGMENT
+            | protocol::AH
+            | protocol::DESTINATION_OPTIONS
+            | protocol::MOBILITY
+            | protocol::HIP
+            | protocol::SHIM6
     )
 }
 
@@ -74,7 +82,7 @@ mod tests {
         fn the_fast_path_and_etherparse_read_the_same(
             start in prop::sample::select(vec![0x60u8, 0x6f, 0x45]),
             length in prop_oneof![Just(0u16), 0u16..80, any::<u16>()],
-            next in prop_oneof![Just(6u8), Just(17), Just(59), any::<u8>()],
+            next in prop_oneof![Just(6u8), Just(17), Just(59), Just(135), Just(140), any::<u8>()],
             mut octets in prop::collection::vec(any::<u8>(), 0..120),
         ) {
             let [high, low] = length.to_be_bytes();

@@ -9,6 +9,7 @@ pub mod dns;
 mod erspan;
 mod ethernet;
 mod extended;
+mod fragment;
 mod geneve;
 mod gre;
 mod ip;
@@ -30,4 +31,5 @@ mod way;
 #[cfg(test)]
 pub(crate) mod build;
 
-pub use decode::{Decoded, Envelopes, Outer, Ports, Stop, Tunnel, decode};
+pub use decode::{Decoded, Envelopes, Met, Outer, Ports, Stop, Tunnel, decode, meet, resume};
+pub use fragment::{Extent, Fragment, Gathered, headers};

@@ -52,11 +52,11 @@ impl<'a> Inside<'a> {
 }
 
 /// What was gathered on the way inwards.
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Way<'a> {
-    depth: u8,
-    from_mac: Option<MacAddress>,
-    envelopes: Envelopes<'a>,
+    pub depth: u8,
+    pub from_mac: Option<MacAddress>,
+    pub envelopes: Envelopes<'a>,
 }
 
 impl<'a> Way<'a> {
@@ -247,7 +247,7 @@ impl<'a> Way<'a> {
 }
 
 /// Returns why a protocol gives no packet (rule S2).
-fn uncarried(number: u8) -> Ignored {
+pub(super) fn uncarried(number: u8) -> Ignored {
     match number {
         protocol::ICMP => Ignored::Icmp,
         protocol::ICMPV6 => Ignored::Icmpv6,

@@ -25,6 +25,8 @@ pub(super) enum Table {
     Queries,
     /// Octets of DNS over TCP.
     Streams,
+    /// Octets of datagrams in fragments.
+    Fragments,
     /// Contacts that wait for their names.
     Waiting,
     /// Evidence.
@@ -57,6 +59,12 @@ impl Table {
                 limits.streams,
                 &*per_partition,
                 "the oldest streams are forgotten and their answers lost",
+            ),
+            Self::Fragments => (
+                "octets of datagrams in fragments",
+                limits.fragments,
+                "",
+                "the oldest are given up",
             ),
             Self::Waiting => (
                 "waiting contacts",
@@ -120,7 +128,7 @@ impl Judge {
         }
     }
 
-    /// Tells of the partitions' tables that were full in this epoch.
+    /// Tells of the partitions' and the decoder's tables that were full in this epoch.
     pub(super) fn tell_full_partitions(&mut self, evicted: Evicted, now: Timestamp) {
         let queries = self.out.counters.get(Counter::DnsQueriesEvicted);
         let tables = [
@@ -128,6 +136,7 @@ impl Judge {
             (Table::OtherFlows, evicted.others),
             (Table::Queries, queries),
             (Table::Streams, self.out.counters.get(Counter::DnsStreamsEvicted)),
+            (Table::Fragments, self.out.counters.get(Counter::FragmentsEvicted)),
         ];
         for (table, n) in tables {
             if n > 0 {

@@ -103,6 +103,20 @@ fn rule_f6_each_table_is_told_by_its_name() {
 }
 
 #[test]
+fn rule_f6_a_full_table_of_fragments_is_told() {
+    let mut lab = Lab::new();
+    lab.policy.memory = 1 << 20;
+    let fragment = |n: u16| {
+        let mut frame = udp((CLIENT, 1), (SERVER, 9), &[0; 8]);
+        frame[18..22].copy_from_slice(&[&n.to_be_bytes()[..], &[0, 9]].concat());
+        (i64::from(n), frame)
+    };
+    let ran = lab.run(&(0..1000).map(fragment).collect::<Vec<_>>());
+    let told = full(&ran);
+    assert!(told.len() == 1 && told[0].starts_with("the table of octets of datagrams in fragments is full at"));
+}
+
+#[test]
 fn rule_f6_a_full_table_lets_a_judged_flow_go_before_one_that_waits() {
     let mut lab = Lab::new();
     lab.limits.candidates = 2;
