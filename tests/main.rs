@@ -9,6 +9,7 @@ mod architecture;
 mod crash;
 mod determinism;
 mod envelopes;
+mod fragments;
 mod lab;
 mod properties;
 mod refusals;
