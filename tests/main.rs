@@ -9,6 +9,7 @@ mod architecture;
 mod crash;
 mod determinism;
 mod envelopes;
+mod fragments;
 mod inputs;
 mod lab;
 mod properties;

@@ -42,8 +42,8 @@ const LEAST_STREAMS: usize = 1 << 17;
 const LEAST_FRAGMENTS: usize = 5 << 17;
 
 impl Limits {
-    /// Splits `memory` octets: a quarter for flows that may be contacts, a third for names, the rest for pairs in memory,
-    /// other flows and what waits.
+    /// Splits `memory` octets: about a quarter for flows that may be contacts, a third for names, the rest for pairs in
+    /// memory, other flows and what waits.
     #[must_use]
     pub fn of(memory: u64) -> Self {
         let share = |percent: u64, each: u64, among: usize| {

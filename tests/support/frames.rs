@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::dns::{Message, Record};
+use super::fragments::Cut;
 
 pub const FIN: u8 = 0x01;
 pub const SYN: u8 = 0x02;
@@ -99,6 +100,7 @@ pub struct Capture {
     pub format: FileFormat,
     pub frames: Vec<Frame>,
     envelope: Envelope,
+    cut: Cut,
     macs: HashMap<IpAddr, [u8; 6]>,
 }
 
@@ -126,6 +128,7 @@ impl Capture {
             format: FileFormat::default(),
             frames: Vec::new(),
             envelope: Envelope::default(),
+            cut: Cut::default(),
             macs: HashMap::new(),
         }
     }
@@ -144,6 +147,11 @@ impl Capture {
     /// Mirrors the frames that follow by GRE with this key.
     pub fn key(&mut self, key: Option<u32>) {
         self.envelope.key = key;
+    }
+
+    /// Cuts the packets that follow into fragments, which follow one another by 10 µs.
+    pub fn cut(&mut self, cut: Cut) {
+        self.cut = cut;
     }
 
     /// Gives an address another hardware address than the one derived from it.
@@ -264,6 +272,13 @@ impl Capture {
     /// One packet of any protocol, in the envelopes that are set.
     pub fn packet(&mut self, at: i64, from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) {
         let packet = ip_packet(from, to, protocol, payload);
+        let times = (at..).step_by(10_000);
+        for (at, fragment) in times.zip(self.cut.fragments(packet)) {
+            self.enveloped(at, from, to, fragment);
+        }
+    }
+
+    fn enveloped(&mut self, at: i64, from: IpAddr, to: IpAddr, packet: Vec<u8>) {
         let ethertype = if from.is_ipv4() { 0x0800 } else { 0x86dd };
         let mut octets = self.framed(from, to, ethertype, packet);
         let mirror = self.envelope.mirror.unwrap_or_else(|| ip("10.250.0.9"));

@@ -2,6 +2,7 @@
 
 pub mod dns;
 pub mod expected;
+pub mod fragments;
 pub mod frames;
 pub mod programs;
 pub mod recipe;

@@ -8,6 +8,7 @@
 //! vlan 7 9 | vlan none                          tags around what follows
 //! vni 42 [from 192.0.2.1] | vni none            VXLAN around what follows, and who mirrors
 //! key 9 | key none                              GRE with a key around what follows, within VXLAN if there is both
+//! fragments 64 [reversed] [without 2] [contradicted 2] | fragments none  what follows in fragments of so many octets
 //! mac 10.1.0.5 02:00:00:00:00:07                another hardware address than the derived one
 //! step [learn] [shift +90d] [again]             a further run over the same ledger, with frames of its own or the last ones
 //!
@@ -36,6 +37,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use super::dns::{self, Message, Record};
+use super::fragments::Cut;
 use super::frames::{self, ACK, Capture, FIN, FileFormat, Link, PSH, RST, SECOND, STEP, SYN, Segment};
 
 /// One run over the ledger.
@@ -109,6 +111,15 @@ fn take(line: &str, steps: &mut Vec<Step>) {
             "none" => capture.key(None),
             key => capture.key(Some(number(key))),
         },
+        "fragments" => {
+            let octets = Some(words.next()).filter(|word| *word != "none").map(number);
+            capture.cut(Cut {
+                octets,
+                is_reversed: words.flag("reversed"),
+                without: words.option("without").map(number),
+                contradicted: words.option("contradicted").map(number),
+            });
+        }
         "mac" => {
             let address = frames::ip(words.next());
             let octets: Vec<u8> = words
