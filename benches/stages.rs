@@ -13,8 +13,8 @@ use firstcontact::engine::{
 use firstcontact::flow::{Class, FlowTable};
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    Address, Admission, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, NameRecord, Packet, Policy, Provenance,
-    Segment, SourceId, Span, Timestamp,
+    Address, Admission, AnswerFacts, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, NameRecord, Packet, Policy,
+    Provenance, Segment, SourceId, Span, Timestamp,
 };
 use firstcontact::names::Names;
 use firstcontact::store::Store;
@@ -218,13 +218,15 @@ fn names(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallT
                     Box::default(),
                 )),
                 client: Address::v4([10, 1, 0, c]),
-                kind: EvidenceKind::DnsAddress,
-                admission: Admission::Admitted,
-                ttl: 300,
-                greatest_ttl: 300,
-                first: at,
-                last: at,
-                expires: at.plus(Span::hours(1)),
+                facts: AnswerFacts {
+                    kind: EvidenceKind::DnsAddress,
+                    admission: Admission::Admitted,
+                    ttl: 300,
+                    greatest_ttl: 300,
+                    first: at,
+                    last: at,
+                    expires: at.plus(Span::hours(1)),
+                },
             };
             NameRecord {
                 segment: Segment::NONE,
@@ -253,7 +255,7 @@ fn names(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallT
                     Segment::NONE,
                     piece.address,
                     piece.evidence.client,
-                    piece.evidence.last,
+                    piece.evidence.facts.last,
                     |evidence| {
                         drop(black_box(evidence));
                     },

@@ -159,53 +159,11 @@ pub struct Evidence {
     pub provenance: Arc<Provenance>,
     /// Who asked.
     pub client: Address,
-    /// How it was given, when last.
-    pub kind: EvidenceKind,
-    /// Whether any of its responses counts.
-    pub admission: Admission,
-    /// The time to live, in seconds, when last given.
-    pub ttl: u32,
-    /// The greatest time to live given, in seconds, which caps renewal.
-    pub greatest_ttl: u32,
-    /// The first answer.
-    pub first: Timestamp,
-    /// The last answer.
-    pub last: Timestamp,
-    /// The end of its life: by the latest answer, max(TTL, floor) after it, or by the latest use.
-    pub expires: Timestamp,
+    /// When and how it was given.
+    pub facts: AnswerFacts,
 }
 
 impl Evidence {
-    /// Returns what answers with this provenance said to a client.
-    #[must_use]
-    pub const fn new(provenance: Arc<Provenance>, client: Address, facts: AnswerFacts) -> Self {
-        Self {
-            provenance,
-            client,
-            kind: facts.kind,
-            admission: facts.admission,
-            ttl: facts.ttl,
-            greatest_ttl: facts.greatest_ttl,
-            first: facts.first,
-            last: facts.last,
-            expires: facts.expires,
-        }
-    }
-
-    /// Returns all of it but who said it to whom.
-    #[must_use]
-    pub const fn facts(&self) -> AnswerFacts {
-        AnswerFacts {
-            kind: self.kind,
-            admission: self.admission,
-            ttl: self.ttl,
-            greatest_ttl: self.greatest_ttl,
-            first: self.first,
-            last: self.last,
-            expires: self.expires,
-        }
-    }
-
     /// Returns the name that was asked.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {

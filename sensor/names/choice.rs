@@ -28,10 +28,10 @@ impl Candidate {
 /// Evidence keeps its first and last answer only; one in between counts as the first.
 #[must_use]
 pub(super) fn answered(evidence: &Evidence, at: Timestamp) -> Timestamp {
-    if evidence.last <= at {
-        evidence.last
+    if evidence.facts.last <= at {
+        evidence.facts.last
     } else {
-        evidence.first
+        evidence.facts.first
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Address, Admission, EvidenceKind, Provenance};
+    use crate::model::{Address, Admission, AnswerFacts, EvidenceKind, Provenance};
 
     fn candidate(scope: Scope, name: &str, first: i64, last: i64) -> Candidate {
         Candidate {
@@ -79,13 +79,15 @@ mod tests {
                     Box::default(),
                 )),
                 client: Address::v4([10, 0, 0, 1]),
-                kind: EvidenceKind::DnsAddress,
-                admission: Admission::Admitted,
-                ttl: 60,
-                first: Timestamp(first),
-                last: Timestamp(last),
-                expires: Timestamp(i64::MAX),
-                greatest_ttl: 60,
+                facts: AnswerFacts {
+                    kind: EvidenceKind::DnsAddress,
+                    admission: Admission::Admitted,
+                    ttl: 60,
+                    first: Timestamp(first),
+                    last: Timestamp(last),
+                    expires: Timestamp(i64::MAX),
+                    greatest_ttl: 60,
+                },
             },
         }
     }

@@ -179,7 +179,11 @@ impl Given {
                 };
                 let named = self.named.get(piece.place() as usize)?;
                 let provenance = Arc::clone(&named.provenance);
-                Some(Evidence::new(provenance, client, piece.facts(expires)))
+                Some(Evidence {
+                    provenance,
+                    client,
+                    facts: piece.facts(expires),
+                })
             })
     }
 
@@ -219,14 +223,17 @@ impl Given {
         })?;
         let named = self.named.get_mut(first as usize)?;
         named.used = at.max(named.used);
-        let saved = named.saved.max(minute(evidence.last));
+        let saved = named.saved.max(minute(evidence.facts.last));
         if minute(named.used).saturating_sub(saved) < due_after() {
             return None;
         }
         named.saved = minute(named.used);
         let (piece, _) = known.unpack(&self.long);
         let facts = piece.facts(self.lives_until(&piece));
-        Some(Evidence::new(Arc::clone(&evidence.provenance), evidence.client, facts))
+        Some(Evidence {
+            facts,
+            ..evidence.clone()
+        })
     }
 
     /// Keeps at most [`NAMES_A_CLIENT`] names for an address: those that count, answered last, then the smaller names.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Admission, EvidenceKind, KEPT_FOR, LIFE_FLOOR, Provenance};
+use crate::model::{Admission, AnswerFacts, EvidenceKind, KEPT_FOR, LIFE_FLOOR, Provenance};
 use crate::names::NAMES_A_CLIENT;
 
 fn evidence(client: u8, name: &str, at: i64, ttl: u32) -> Evidence {
@@ -15,13 +15,15 @@ fn evidence(client: u8, name: &str, at: i64, ttl: u32) -> Evidence {
             Box::default(),
         )),
         client: Address::v4([10, 0, 0, client]),
-        kind: EvidenceKind::DnsAddress,
-        admission: Admission::Admitted,
-        ttl,
-        first: last,
-        last,
-        expires: last.plus(LIFE_FLOOR),
-        greatest_ttl: ttl,
+        facts: AnswerFacts {
+            kind: EvidenceKind::DnsAddress,
+            admission: Admission::Admitted,
+            ttl,
+            first: last,
+            last,
+            expires: last.plus(LIFE_FLOOR),
+            greatest_ttl: ttl,
+        },
     }
 }
 
@@ -53,7 +55,7 @@ proptest! {
         written.dedup_by_key(|w| w.2);
         let piece = |&(client, name, at, ttl, counts): &(u8, u8, i64, u32, bool)| {
             let mut piece = evidence(client, &format!("n{name}.example"), at, ttl);
-            if !counts { piece.admission = Admission::Unsolicited; }
+            if !counts { piece.facts.admission = Admission::Unsolicited; }
             piece
         };
         let forwards = Names::new();
@@ -75,7 +77,7 @@ fn eviction_drops_what_was_answered_longest_ago() {
     }
     assert_eq!(names.evict(80), 30);
     assert_eq!(names.len(), 70);
-    assert_eq!(content(&names).iter().map(|e| e.last.0).min(), Some(30));
+    assert_eq!(content(&names).iter().map(|e| e.facts.last.0).min(), Some(30));
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn rule_n2_a_flood_of_answers_that_nobody_asked_for_drops_none_that_count() {
     write(&names, evidence(1, "asked.example", 0, 0));
     for n in 1..100_i64 {
         let mut flood = evidence(1, &format!("{n}.example"), n, 0);
-        flood.admission = Admission::Unsolicited;
+        flood.facts.admission = Admission::Unsolicited;
         write(&names, flood);
     }
     names.evict(4);
@@ -99,7 +101,7 @@ fn a_client_keeps_a_bounded_number_of_names_for_an_address() {
     }
     assert_eq!(names.bound(), 24);
     assert_eq!(names.len(), NAMES_A_CLIENT);
-    assert_eq!(content(&names).iter().map(|e| e.last.0).min(), Some(24));
+    assert_eq!(content(&names).iter().map(|e| e.facts.last.0).min(), Some(24));
 }
 
 #[test]
@@ -130,10 +132,8 @@ fn evidence_goes_to_the_ledger_when_new_and_then_now_and_again() {
 fn rule_n3_a_use_renews_every_address_of_the_name_hints_too() {
     let names = Names::new();
     let other = Address::v4([203, 0, 113, 2]);
-    let hint = Evidence {
-        kind: EvidenceKind::DnsHint,
-        ..evidence(1, "a.example", 0, 60)
-    };
+    let mut hint = evidence(1, "a.example", 0, 60);
+    hint.facts.kind = EvidenceKind::DnsHint;
     let pieces = [SERVER, other].map(|address| NameRecord {
         segment: Segment::NONE,
         address,
@@ -148,8 +148,8 @@ fn rule_n3_a_use_renews_every_address_of_the_name_hints_too() {
         names.of_client(Segment::NONE, address, hint.client, late, |evidence| {
             found.push(evidence)
         });
-        assert_eq!(found[0].expires, used.plus(LIFE_FLOOR));
-        assert_eq!(found[0].kind, EvidenceKind::DnsHint);
+        assert_eq!(found[0].facts.expires, used.plus(LIFE_FLOOR));
+        assert_eq!(found[0].facts.kind, EvidenceKind::DnsHint);
     }
 }
 

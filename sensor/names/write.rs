@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use dashmap::mapref::one::RefMut;
 use smallvec::SmallVec;
 
-use crate::model::{Address, AnswerFacts, Evidence, NameRecord, NameView, NameWriter};
+use crate::model::{Address, AnswerFacts, NameRecord, NameView, NameWriter};
 
 use super::found::Found;
 use super::given::{Given, NAMES_A_CLIENT};
@@ -67,13 +67,13 @@ impl Names {
         let mut writing = Writing::new(self, pieces.len());
         pieces.retain_mut(|piece| {
             let client = (piece.segment, piece.evidence.client);
-            let provenance = Arc::clone(&piece.evidence.provenance);
+            let provenance = &piece.evidence.provenance;
             let mut given = self.client(client);
-            let place = given.place(&provenance, self.hasher.hash_one(&*provenance.name));
+            let place = given.place(provenance, self.hasher.hash_one(&*provenance.name));
             let address = (piece.address, self.hash_of(piece.address));
-            let due = writing.write(client, &mut given, place, address, &piece.evidence.facts());
+            let due = writing.write(client, &mut given, place, address, &piece.evidence.facts);
             if let Some(facts) = due {
-                piece.evidence = Evidence::new(provenance, client.1, facts);
+                piece.evidence.facts = facts;
             }
             due.is_some()
         });

@@ -45,7 +45,7 @@ impl Ledger for Store {
         for row in self.rows.scan(Table::Names, v1::last_use_key(first_frame).to_vec()..)? {
             let records = v1::decode_names(&row?.1).ok_or_else(|| self.rows.damaged(Table::Names))?;
             for (text, mut record) in records {
-                if record.evidence.last >= first_frame || expiry::last_use(&record.evidence.facts()) < first_frame {
+                if record.evidence.facts.last >= first_frame || expiry::last_use(&record.evidence.facts) < first_frame {
                     continue;
                 }
                 record.segment = *numbers.entry(text).or_insert_with_key(|text| {
@@ -214,13 +214,13 @@ impl NameKey {
 /// Merges a record into an earlier one as [`crate::model::Evidence`] says; the last answer stands for the one that arrived last, since
 /// arrivals of two runs cannot be compared.
 fn join(into: &mut NameRecord, other: NameRecord) {
-    let older = if other.evidence.last >= into.evidence.last {
-        std::mem::replace(into, other).evidence
+    let older = if other.evidence.facts.last >= into.evidence.facts.last {
+        std::mem::replace(into, other).evidence.facts
     } else {
-        other.evidence
+        other.evidence.facts
     };
-    let evidence = &mut into.evidence;
-    evidence.first = evidence.first.min(older.first);
-    evidence.expires = evidence.expires.max(older.expires);
-    evidence.greatest_ttl = evidence.greatest_ttl.max(older.greatest_ttl);
+    let facts = &mut into.evidence.facts;
+    facts.first = facts.first.min(older.first);
+    facts.expires = facts.expires.max(older.expires);
+    facts.greatest_ttl = facts.greatest_ttl.max(older.greatest_ttl);
 }

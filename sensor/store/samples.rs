@@ -184,6 +184,7 @@ prop_compose! {
         Evidence {
             provenance,
             client,
+            facts: AnswerFacts {
             kind: if is_hint { EvidenceKind::DnsHint } else { EvidenceKind::DnsAddress },
             admission: Admission::Admitted,
             ttl,
@@ -191,6 +192,7 @@ prop_compose! {
             first: first.unwrap_or(last),
             last,
             expires: if is_whole { last.plus(Span::hours(1)) } else { expires },
+            },
         }
     }
 }

@@ -307,13 +307,15 @@ pub fn name(last: Timestamp, ttl: u32, server: u8) -> SavedNames {
         evidence: Evidence {
             provenance: Arc::new(Provenance::new("a.example".into(), server, Box::default())),
             client: Address::v4([10, 0, 0, 1]),
-            kind: EvidenceKind::DnsAddress,
-            admission: Admission::Admitted,
-            ttl,
-            greatest_ttl: ttl,
-            first: last,
-            last,
-            expires: last.plus(Span::seconds(i64::from(ttl))),
+            facts: AnswerFacts {
+                kind: EvidenceKind::DnsAddress,
+                admission: Admission::Admitted,
+                ttl,
+                greatest_ttl: ttl,
+                first: last,
+                last,
+                expires: last.plus(Span::seconds(i64::from(ttl))),
+            },
         },
     };
     SavedNames {
@@ -328,19 +330,19 @@ fn rule_n3_names_are_merged_and_later_answers_are_as_if_not_written() {
     let store = Store::temporary(MEMORY, RETENTION).unwrap();
     let hour = |n: i64| Timestamp(0).plus(Span::hours(n));
     for (sequence, names) in (1..).zip([name(hour(1), 7200, 1), name(hour(2), 60, 2), name(hour(9), 60, 3)]) {
-        let mut batch = Batch::empty(sequence, names.records[0].evidence.last);
+        let mut batch = Batch::empty(sequence, names.records[0].evidence.facts.last);
         batch.names = names;
         store.commit(&batch).unwrap();
     }
     let mut merged = name(hour(2), 60, 2);
     let evidence = &mut merged.records[0].evidence;
-    evidence.first = hour(1);
-    evidence.expires = hour(3);
-    evidence.greatest_ttl = 7200;
+    evidence.facts.first = hour(1);
+    evidence.facts.expires = hour(3);
+    evidence.facts.greatest_ttl = 7200;
     assert_eq!(store.names(hour(9)).unwrap(), merged);
     assert_eq!(store.names(hour(1)).unwrap().records, []);
     assert_eq!(store.names(hour(25)).unwrap().records.len(), 1);
-    assert_eq!(store.names(hour(26)).unwrap().records[0].evidence.first, hour(2));
+    assert_eq!(store.names(hour(26)).unwrap().records[0].evidence.facts.first, hour(2));
     assert_eq!(store.names(hour(34)).unwrap().records, []);
 }
 

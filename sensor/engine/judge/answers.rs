@@ -34,7 +34,7 @@ impl Judge {
                 self.out.counters.count(Counter::DnsAdmitted);
                 addresses.push(answer.address);
             } else {
-                answer.evidence.admission = Admission::Unsolicited;
+                answer.evidence.facts.admission = Admission::Unsolicited;
             }
             let mut pieces = vec![NameRecord {
                 segment: answer.segment,
@@ -42,7 +42,7 @@ impl Judge {
                 evidence: answer.evidence,
             }];
             self.names.write(&mut pieces);
-            pieces.retain(|piece| piece.evidence.admission == Admission::Admitted);
+            pieces.retain(|piece| piece.evidence.facts.admission == Admission::Admitted);
             self.out.batch.names.records.append(&mut pieces);
         }
         addresses.sort_unstable();
@@ -76,9 +76,9 @@ impl Judge {
     fn is_admitted(&self, answer: &AnswerSeen) -> bool {
         let evidence = &answer.evidence;
         self.facts.shows_no_queries(answer.source)
-            || (self.facts.is_lossy(evidence.last)
+            || (self.facts.is_lossy(evidence.facts.last)
                 && self
                     .facts
-                    .has_answered(answer.segment, evidence.client, evidence.server(), evidence.last))
+                    .has_answered(answer.segment, evidence.client, evidence.server(), evidence.facts.last))
     }
 }

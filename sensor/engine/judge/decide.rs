@@ -53,13 +53,13 @@ impl Meaning {
         let candidate = candidates.first()?;
         let evidence = &candidate.evidence;
         Some(AlertEvidence {
-            kind: evidence.kind,
+            kind: evidence.facts.kind,
             scope: candidate.scope,
             name: evidence.name().clone(),
             client: evidence.client,
             server: evidence.server(),
             ts: candidate.answered(at),
-            ttl: evidence.ttl,
+            ttl: evidence.facts.ttl,
             chain: evidence.provenance.chain.to_vec(),
         })
     }

@@ -110,7 +110,7 @@ impl Judge {
         let all = self
             .names
             .of_all(segment, contact.responder.ip, contact.first, |evidence| {
-                evidence.first <= until
+                evidence.facts.first <= until
             });
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|evidence| evidence.client == client);
         let reason = |evidence: &Evidence| reason(contact, evidence, until);
@@ -119,14 +119,14 @@ impl Judge {
             .filter(|own| reason(own) == Some(Reason::Expired))
             .cloned()
             .collect();
-        expired.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| a.name().cmp(b.name())));
+        expired.sort_by(|a, b| b.facts.last.cmp(&a.facts.last).then_with(|| a.name().cmp(b.name())));
         let mut other_names: Vec<OtherName> = others
             .iter()
             .filter(|other| reason(other).is_none())
             .map(|other| OtherName {
                 name: other.name().clone(),
                 client: other.client,
-                ts: other.last,
+                ts: other.facts.last,
             })
             .collect();
         other_names.sort_by(|a, b| {
@@ -165,7 +165,7 @@ impl Judge {
             name: evidence.name().clone(),
             client: evidence.client,
             server: evidence.server(),
-            ts: evidence.last,
+            ts: evidence.facts.last,
             scope,
             reason,
         };
@@ -200,9 +200,9 @@ impl Judge {
 fn reason(contact: &Contact, evidence: &Evidence, until: Timestamp) -> Option<Reason> {
     if evidence.server() == contact.responder.ip {
         Some(Reason::FromResponder)
-    } else if evidence.admission == Admission::Unsolicited {
+    } else if evidence.facts.admission == Admission::Unsolicited {
         Some(Reason::Unsolicited)
-    } else if evidence.first > until || evidence.expires < contact.first {
+    } else if evidence.facts.first > until || evidence.facts.expires < contact.first {
         Some(Reason::Expired)
     } else {
         None

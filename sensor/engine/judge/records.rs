@@ -16,7 +16,7 @@ impl Judge {
         }
         let evidence = &answer.evidence;
         let record = DnsRecord {
-            ts: evidence.last,
+            ts: evidence.facts.last,
             frame: answer.arrival,
             place: answer.arrival.into(),
             client: evidence.client,
@@ -24,7 +24,7 @@ impl Judge {
             transport: answer.transport,
             name: evidence.name().clone(),
             address: answer.address,
-            ttl: evidence.ttl,
+            ttl: evidence.facts.ttl,
             chain: evidence.provenance.chain.clone(),
             segment: self.text_of(answer.segment),
             answer_use,

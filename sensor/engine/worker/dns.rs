@@ -215,7 +215,11 @@ fn show(response: &dns::Response, packet: &Packet, matter: Matter, shared: &mut 
             segment: packet.segment,
             source: packet.source,
             address: answer.address,
-            evidence: Evidence::new(Arc::clone(provenance), packet.to, facts),
+            evidence: Evidence {
+                provenance: Arc::clone(provenance),
+                client: packet.to,
+                facts,
+            },
             place,
             transport: packet.transport(),
             matter,

@@ -82,7 +82,7 @@ impl NameWriter for NameRows {
     }
 
     fn take(&mut self) -> Vec<NameRow> {
-        // Names of later days need other rows; those of today's are likely to be as many as they were.
+        // A day that got no row since the last call is past, or far off.
         self.days.retain(|(_, growing)| growing.row.is_some());
         self.days.iter_mut().filter_map(|(_, growing)| growing.take()).collect()
     }
@@ -183,7 +183,7 @@ pub fn rows_of(names: &SavedNames) -> Vec<NameRow> {
             provenance,
             origin: *origins.entry(Arc::as_ptr(provenance).addr()).or_insert(next),
             address: record.address,
-            facts: record.evidence.facts(),
+            facts: record.evidence.facts,
         });
     }
     let mut rows = rows.take();
@@ -226,7 +226,11 @@ pub fn decode_names(row: &[u8]) -> Option<Vec<(Arc<str>, NameRecord)>> {
             let record = NameRecord {
                 segment: Segment::NONE,
                 address,
-                evidence: Evidence::new(Arc::clone(provenance), client, facts),
+                evidence: Evidence {
+                    provenance: Arc::clone(provenance),
+                    client,
+                    facts,
+                },
             };
             records.push((Arc::clone(text), record));
             if is_last {
@@ -345,7 +349,7 @@ mod tests {
                 .iter()
                 .map(|record| {
                     let text = names.text(record.segment).unwrap();
-                    let day = last_use(&record.evidence.facts()).day().0;
+                    let day = last_use(&record.evidence.facts).day().0;
                     (day, text.clone(), NameRecord { segment: Segment::NONE, ..record.clone() })
                 })
                 .collect();
@@ -370,7 +374,7 @@ mod tests {
                         provenance: &evidence.provenance,
                         origin,
                         address: record.address,
-                        facts: evidence.facts(),
+                        facts: evidence.facts,
                     });
                 }
                 let mut read = 0;
