@@ -22,4 +22,4 @@ pub use interner::{Interner, Origin};
 pub use map::Names;
 pub use near::AHEAD;
 pub use queries::{QUERY_LIFE, QueryKey, QueryTable};
-pub use streams::{Message, Streams};
+pub use streams::Streams;

@@ -15,21 +15,16 @@ use crate::model::{Layer4, Packet, Span, TcpFlags, Timestamp};
 const STREAM_IDLE: Span = Span::minutes(2);
 /// A gap that nothing filled for so long stays one: what was sent was not captured.
 const GAP_LIFE: Span = Span::seconds(1);
-/// Segments ahead of a gap that wait at most; a further one ends the waiting.
-const AHEAD: usize = 32;
+/// Pieces ahead of a gap that wait at most; a further one ends the waiting.
+const PIECES: usize = 32;
+/// Turns of streams that ended which may stand beside as many as there are streams, before they are cleared away.
+const ENDED: usize = 32;
 /// Octets of the length before a message.
 const LENGTH: usize = 2;
 /// Octets of the header: no message is shorter (RFC 1035 section 4.1.1).
 const HEADER: u16 = 12;
 /// What a stream takes beside the octets that it holds, with its share of the tables, in octets and rounded up.
 const ENTRY: usize = 192;
-
-/// A message, or what there is of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// Its octets, without the length before it.
-    pub octets: &'a [u8],
-}
 
 /// The streams of one partition that carry DNS.
 ///
@@ -38,8 +33,10 @@ pub struct Message<'a> {
 #[derive(Debug, Default)]
 pub struct Streams {
     streams: HashMap<u64, Stream, foldhash::fast::RandomState>,
-    /// Every stream with a time at which it was not silent yet.
-    order: VecDeque<(u64, Timestamp)>,
+    /// Every stream once, about in the order of their last packets, and some that ended.
+    order: VecDeque<Turn>,
+    /// How many streams there were: no two have the same number.
+    begun: u64,
     hasher: foldhash::quality::RandomState,
     /// What all of them may take, in octets.
     limit: usize,
@@ -48,9 +45,21 @@ pub struct Streams {
     evicted: u64,
 }
 
+/// When a stream is looked at again.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    hash: u64,
+    /// The number of the stream: another one may have taken its place.
+    number: u64,
+    /// A time at which it was not silent yet.
+    at: Timestamp,
+}
+
 /// One direction of a connection.
 #[derive(Debug)]
 struct Stream {
+    /// Its number among all.
+    number: u64,
     /// The sequence number of the octet that comes next.
     next: u32,
     /// The sequence number of the first octet, if that was seen.
@@ -62,13 +71,13 @@ struct Stream {
     /// Octets of a message that was given up which are still to come.
     skip: u32,
     /// What came ahead of a gap.
-    ahead: Vec<Segment>,
+    ahead: Vec<Piece>,
     last: Timestamp,
 }
 
-/// A segment ahead of a gap.
+/// A TCP segment that came ahead of a gap.
 #[derive(Debug)]
-struct Segment {
+struct Piece {
     at: Timestamp,
     sequence: u32,
     octets: Vec<u8>,
@@ -86,14 +95,14 @@ impl Streams {
         }
     }
 
-    /// Takes a segment; hands what it completes to `found`. `begins` says whether octets look like a message with its
-    /// length before it.
+    /// Takes a segment; hands each message that it completes, or what there is of it, to `found`, without its length.
+    /// `begins` says whether octets look like a message with its length before it.
     pub fn take(
         &mut self,
         packet: &Packet,
         payload: &[u8],
         begins: impl Fn(&[u8]) -> bool,
-        mut found: impl FnMut(Message<'_>),
+        mut found: impl FnMut(&[u8]),
     ) {
         let Layer4::Tcp { flags, sequence } = packet.layer4 else {
             return;
@@ -107,13 +116,18 @@ impl Streams {
         }
         let first = sequence.wrapping_add(u32::from(flags.has(TcpFlags::SYN)));
         let stream = self.streams.entry(hash).or_insert_with(|| {
-            self.order.push_back((hash, packet.time));
-            Stream::new(first, packet.time)
+            self.begun += 1;
+            self.order.push_back(Turn {
+                hash,
+                number: self.begun,
+                at: packet.time,
+            });
+            Stream::new(self.begun, first, packet.time)
         });
         let before = stream.held();
         stream.last = packet.time;
         if is_syn && stream.first != Some(first) {
-            *stream = Stream::new(first, packet.time);
+            *stream = Stream::new(stream.number, first, packet.time);
             (stream.first, stream.is_in_step) = (Some(first), true);
         }
         let mut reader = Reader {
@@ -136,13 +150,14 @@ impl Streams {
 
     /// Forgets streams that are silent; returns how many a full table dropped since the last call.
     pub fn mark(&mut self, now: Timestamp) -> u64 {
-        while let Some(&(hash, at)) = self.order.front()
-            && now.since(at) > STREAM_IDLE
+        while let Some(&turn) = self.order.front()
+            && now.since(turn.at) > STREAM_IDLE
         {
             self.order.pop_front();
-            match self.streams.get(&hash).map(|stream| stream.last) {
-                Some(last) if now.since(last) <= STREAM_IDLE => self.order.push_back((hash, last)),
-                _ => self.forget(hash),
+            match of_turn(&self.streams, turn).map(|stream| stream.last) {
+                Some(last) if now.since(last) <= STREAM_IDLE => self.order.push_back(Turn { at: last, ..turn }),
+                Some(_) => self.forget(turn.hash),
+                None => {}
             }
         }
         std::mem::take(&mut self.evicted)
@@ -156,13 +171,16 @@ impl Streams {
     }
 
     fn bound(&mut self) {
-        while self.held + self.streams.len() * ENTRY > self.limit || self.order.len() > 2 * self.streams.len() + AHEAD {
-            let Some((hash, _)) = self.order.pop_front() else {
-                return;
-            };
-            // One that ended stands in the order still.
-            self.evicted += u64::from(self.streams.contains_key(&hash));
-            self.forget(hash);
+        while self.held + self.streams.len() * ENTRY > self.limit
+            && let Some(turn) = self.order.pop_front()
+        {
+            if of_turn(&self.streams, turn).is_some() {
+                self.evicted += 1;
+                self.forget(turn.hash);
+            }
+        }
+        if self.order.len() > 2 * self.streams.len() + ENDED {
+            self.order.retain(|turn| of_turn(&self.streams, *turn).is_some());
         }
     }
 
@@ -173,9 +191,15 @@ impl Streams {
     }
 }
 
+/// Returns the stream whose turn it is, unless it ended.
+fn of_turn<S: BuildHasher>(streams: &HashMap<u64, Stream, S>, turn: Turn) -> Option<&Stream> {
+    streams.get(&turn.hash).filter(|stream| stream.number == turn.number)
+}
+
 impl Stream {
-    const fn new(next: u32, at: Timestamp) -> Self {
+    const fn new(number: u64, next: u32, at: Timestamp) -> Self {
         Self {
+            number,
             next,
             first: None,
             is_in_step: false,
@@ -188,7 +212,7 @@ impl Stream {
 
     /// Returns how many octets it holds.
     fn held(&self) -> usize {
-        let ahead: usize = self.ahead.iter().map(|segment| segment.octets.len()).sum();
+        let ahead: usize = self.ahead.iter().map(|piece| piece.octets.len()).sum();
         self.message.len() + ahead
     }
 
@@ -205,13 +229,13 @@ struct Reader<'a, B, F> {
     found: &'a mut F,
 }
 
-impl<B: Fn(&[u8]) -> bool, F: FnMut(Message<'_>)> Reader<'_, B, F> {
+impl<B: Fn(&[u8]) -> bool, F: FnMut(&[u8])> Reader<'_, B, F> {
     /// Takes a segment wherever it belongs.
     fn segment(&mut self, packet: &Packet, sequence: u32, payload: &[u8]) {
         let total = packet.payload_octets;
         let missing = total.saturating_sub(u32::try_from(payload.len()).unwrap_or(u32::MAX));
-        let is_stale = |segment: &Segment| packet.time.since(segment.at) > GAP_LIFE;
-        if self.stream.ahead.len() >= AHEAD || self.stream.ahead.iter().any(is_stale) {
+        let is_stale = |piece: &Piece| packet.time.since(piece.at) > GAP_LIFE;
+        if self.stream.ahead.len() >= PIECES || self.stream.ahead.iter().any(is_stale) {
             self.give_up();
         }
         if total == 0 {
@@ -225,11 +249,11 @@ impl<B: Fn(&[u8]) -> bool, F: FnMut(Message<'_>)> Reader<'_, B, F> {
             self.stream.next = sequence;
         }
         if self.gap(sequence) > 0 {
-            let is_there = |other: &Segment| other.sequence == sequence && other.octets.len() >= payload.len();
+            let is_there = |other: &Piece| other.sequence == sequence && other.octets.len() >= payload.len();
             if self.stream.ahead.iter().any(is_there) {
                 return;
             }
-            self.stream.ahead.push(Segment {
+            self.stream.ahead.push(Piece {
                 at: packet.time,
                 sequence,
                 octets: payload.to_vec(),
@@ -239,7 +263,7 @@ impl<B: Fn(&[u8]) -> bool, F: FnMut(Message<'_>)> Reader<'_, B, F> {
         }
         self.read(sequence, payload, missing);
         while let Some(at) = self.stream.ahead.iter().position(|ahead| self.gap(ahead.sequence) <= 0) {
-            let Segment {
+            let Piece {
                 sequence,
                 octets,
                 missing,
@@ -295,7 +319,7 @@ impl<B: Fn(&[u8]) -> bool, F: FnMut(Message<'_>)> Reader<'_, B, F> {
                 && message.len() >= usize::from(HEADER)
             {
                 // Nearly every message comes whole.
-                (self.found)(Message { octets: message });
+                (self.found)(message);
                 octets = rest;
                 continue;
             }
@@ -336,7 +360,7 @@ impl<B: Fn(&[u8]) -> bool, F: FnMut(Message<'_>)> Reader<'_, B, F> {
         if let Some(octets) = self.stream.message.get(LENGTH..)
             && octets.len() >= usize::from(HEADER)
         {
-            (self.found)(Message { octets });
+            (self.found)(octets);
         }
         self.stream.message.clear();
     }
@@ -345,14 +369,14 @@ impl<B: Fn(&[u8]) -> bool, F: FnMut(Message<'_>)> Reader<'_, B, F> {
     fn give_up(&mut self) {
         self.end_message();
         let mut ahead = std::mem::take(&mut self.stream.ahead);
-        ahead.sort_by_key(|segment| self.gap(segment.sequence));
-        for segment in ahead {
-            if self.gap(segment.sequence) > 0 {
+        ahead.sort_by_key(|piece| self.gap(piece.sequence));
+        for piece in ahead {
+            if self.gap(piece.sequence) > 0 {
                 self.end_message();
                 (self.stream.is_in_step, self.stream.skip) = (false, 0);
-                self.stream.next = segment.sequence;
+                self.stream.next = piece.sequence;
             }
-            self.read(segment.sequence, &segment.octets, segment.missing);
+            self.read(piece.sequence, &piece.octets, piece.missing);
         }
     }
 }

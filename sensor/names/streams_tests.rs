@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Address, Arrival, Segment as Space, SourceId};
+use crate::model::{Address, Arrival, Segment, SourceId};
 
 /// A segment of a stream whose first octet has sequence number 1000.
 fn packet(at: i64, flags: u8, offset: usize, octets: usize) -> Packet {
@@ -12,7 +12,7 @@ fn packet(at: i64, flags: u8, offset: usize, octets: usize) -> Packet {
         time: Timestamp(0).plus(Span::millis(at)),
         arrival: Arrival(0),
         source: SourceId(0),
-        segment: Space::NONE,
+        segment: Segment::NONE,
         from_mac: None,
         from: Address::v4([10, 0, 0, 53]),
         to: Address::v4([10, 0, 0, 1]),
@@ -44,7 +44,7 @@ struct Found(Vec<Vec<u8>>);
 
 impl Found {
     fn take(&mut self, streams: &mut Streams, packet: &Packet, payload: &[u8]) {
-        streams.take(packet, payload, begins, |message| self.0.push(message.octets.to_vec()));
+        streams.take(packet, payload, begins, |message| self.0.push(message.to_vec()));
     }
 }
 
@@ -76,7 +76,7 @@ proptest! {
                 segments.swap(at, 0);
             }
         }
-        prop_assume!(segments.len() < AHEAD);
+        prop_assume!(segments.len() < PIECES);
         let (mut streams, mut found) = (streams(), Found::default());
         found.take(&mut streams, &packet(0, TcpFlags::SYN, 0, 0), &[]);
         for (from, to) in segments {
@@ -100,7 +100,7 @@ proptest! {
             let mut packet = packet(at, flags, usize::from(offset), octets.len());
             packet.payload_octets += missing;
             packet.to_port = u16::from(port % 8);
-            streams.take(&packet, &octets, |octets| octets.len() > 2, |message| assert!(message.octets.len() >= 12));
+            streams.take(&packet, &octets, |octets| octets.len() > 2, |message| assert!(message.len() >= 12));
             let held: usize = streams.streams.values().map(Stream::held).sum();
             prop_assert_eq!(held, streams.held);
             prop_assert!(streams.held + streams.streams.len() * ENTRY <= limit);
@@ -189,4 +189,37 @@ fn a_full_table_drops_the_oldest_stream_and_counts_it() {
         streams.take(&packet, &[], begins, |_| {});
     }
     assert_eq!((streams.streams.len(), streams.mark(Timestamp(0))), (3, 2));
+}
+
+#[test]
+fn connections_that_end_take_no_place_from_one_that_goes_on() {
+    let (mut streams, mut found) = (streams(), Found::default());
+    let messages = message(2, 40);
+    found.take(&mut streams, &packet(0, TcpFlags::SYN, 0, 0), &[]);
+    found.take(&mut streams, &packet(1, TcpFlags::ACK, 0, 9), &messages[..9]);
+    for (at, port) in (2..).zip(1..2000_u16) {
+        for flags in [TcpFlags::SYN, TcpFlags::FIN] {
+            let mut packet = packet(at, flags, 0, 0);
+            packet.to_port = port % 50;
+            found.take(&mut streams, &packet, &[]);
+        }
+    }
+    assert!(streams.order.len() <= 2 + ENDED);
+    found.take(&mut streams, &packet(3000, TcpFlags::ACK, 9, 33), &messages[9..]);
+    assert_eq!(found.0, [messages[2..].to_vec()]);
+    assert_eq!(streams.mark(Timestamp(0)), 0);
+}
+
+#[test]
+fn ports_used_again_are_kept_as_long_as_the_latest_connection_speaks() {
+    let mut streams = streams();
+    for at in [0, 100_000, 200_000] {
+        streams.take(&packet(at, TcpFlags::SYN, 0, 0), &[], begins, |_| {});
+        streams.take(&packet(at + 1, TcpFlags::FIN, 0, 0), &[], begins, |_| {});
+    }
+    streams.take(&packet(250_000, TcpFlags::SYN, 0, 0), &[], begins, |_| {});
+    streams.mark(Timestamp(0).plus(Span::seconds(350)));
+    assert_eq!((streams.streams.len(), streams.order.len()), (1, 1));
+    streams.mark(Timestamp(0).plus(Span::seconds(371)));
+    assert_eq!((streams.streams.len(), streams.order.len()), (0, 0));
 }

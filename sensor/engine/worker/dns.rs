@@ -69,9 +69,9 @@ impl Part {
             payload,
             |octets| role_of(octets).is_some(),
             |message| {
-                let read = match dns::peek(message.octets) {
-                    Some(Role::Query) if to_server => self.query(packet, message.octets, shared),
-                    Some(Role::Response) if from_server => self.response(packet, message.octets, shared),
+                let read = match dns::peek(message) {
+                    Some(Role::Query) if to_server => self.query(packet, message, shared),
+                    Some(Role::Response) if from_server => self.response(packet, message, shared),
                     _ => {
                         shared.report.counters.count(Counter::DnsNotDns);
                         return;
