@@ -60,25 +60,11 @@ impl<T> Chunked<T> {
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.chunks.iter_mut().flatten()
     }
-
-    /// Keeps the items that `is_kept` says are; the others' places are taken by those behind them.
-    pub fn retain(&mut self, mut is_kept: impl FnMut(&T) -> bool) {
-        let chunks = std::mem::take(&mut self.chunks);
-        self.extend(chunks.into_iter().flatten().filter(|item| is_kept(item)));
-    }
 }
 
 impl<T> Default for Chunked<T> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl<T> Extend<T> for Chunked<T> {
-    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
-        for item in items {
-            self.push(item);
-        }
     }
 }
 
@@ -90,13 +76,12 @@ mod tests {
     fn items_stay_in_order_over_chunks() {
         let mut list = Chunked::new();
         assert!(list.is_empty());
-        list.extend(0..200);
+        for item in 0..200 {
+            list.push(item);
+        }
         assert_eq!(list.len(), 200);
         assert!(list.iter().copied().eq(0..200));
         *list.get_mut(130).unwrap() = 7;
         assert_eq!((list.get(130), list.get(200)), (Some(&7), None));
-        list.retain(|item| item % 2 == 0);
-        assert_eq!(list.len(), 99);
-        assert_eq!(list.get(65), Some(&132));
     }
 }
