@@ -306,19 +306,28 @@ CAPTURES = {
 }
 
 
-def main(target):
-    frames = [
+def exchanges():
+    """Returns the frames that every capture holds."""
+    return [
         *exchange("10.1.0.5", "10.1.0.2", "203.0.113.10", "updates.example.com"),
         *exchange("fd00:10:1::5", "fd00:10:1::2", "2001:db8:2::20", "api.example.org"),
     ]
+
+
+def write(file, link, frames):
+    """Writes a capture of frames, each with its time in nanoseconds."""
+    with open(file, "wb") as out:
+        out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, link))
+        for at, octets in frames:
+            out.write(struct.pack("<IIII", *divmod(at, 10**9), len(octets), len(octets)))
+            out.write(octets)
+
+
+def main(target):
+    frames = exchanges()
     target.mkdir(exist_ok=True)
     for file, (link, envelope) in CAPTURES.items():
-        with open(target / f"{file}.pcap", "wb") as out:
-            out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, link))
-            for n, octets in enumerate(map(envelope, frames)):
-                seconds, nanoseconds = divmod(START + n * STEP, 10**9)
-                out.write(struct.pack("<IIII", seconds, nanoseconds, len(octets), len(octets)))
-                out.write(octets)
+        write(target / f"{file}.pcap", link, ((START + n * STEP, envelope(octets)) for n, octets in enumerate(frames)))
 
 
 if __name__ == "__main__":

@@ -70,19 +70,15 @@ CAPTURES = {
 
 
 def main(target):
-    frames = [
-        *made.exchange("10.1.0.5", "10.1.0.2", "203.0.113.10", "updates.example.com"),
-        *made.exchange("fd00:10:1::5", "fd00:10:1::2", "2001:db8:2::20", "api.example.org"),
-    ]
+    frames = made.exchanges()
     target.mkdir(exist_ok=True)
     for file, become in CAPTURES.items():
-        with open(target / f"{file}.pcap", "wb") as out:
-            out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, made.ETHERNET))
-            for n, octets in enumerate(frames):
-                for place, part in enumerate(become(octets, n + 1)):
-                    seconds, nanoseconds = divmod(made.START + n * made.STEP + place, 10**9)
-                    out.write(struct.pack("<IIII", seconds, nanoseconds, len(part), len(part)))
-                    out.write(part)
+        parts = [
+            (made.START + n * made.STEP + place, part)
+            for n, octets in enumerate(frames)
+            for place, part in enumerate(become(octets, n + 1))
+        ]
+        made.write(target / f"{file}.pcap", made.ETHERNET, parts)
 
 
 if __name__ == "__main__":
