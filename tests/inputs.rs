@@ -10,7 +10,7 @@ use firstcontact::model::{Policy, SourceId};
 use firstcontact::wire;
 use serde_json::Value;
 
-use crate::support::programs::{Replay, skip, text};
+use crate::support::programs::{Replay, replay, skip, text};
 use crate::support::{Capture, Seen, checkout, frames, recipe};
 
 /// A frame as the rules that split a capture see it.
@@ -293,4 +293,17 @@ fn what_compressors_write_is_read_from_files_and_standard_input() {
             assert_eq!(seen.octets, expected.octets, "{program:?}");
         }
     }
+}
+
+#[test]
+fn a_run_without_a_state_folder_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let output = replay(&[])
+        .env("TMPDIR", temporary.path())
+        .arg(checkout("captures/refused.pcap"))
+        .output()
+        .expect("replay can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!output.stdout.is_empty(), "it raises an alert");
+    assert_eq!(std::fs::read_dir(temporary.path()).expect("it is there").count(), 0);
 }

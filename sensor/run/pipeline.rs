@@ -227,8 +227,7 @@ fn preside(
                     return Ok(());
                 }
             }
-            // The run is over, and the process soon is: freeing millions of names and pairs one by one helps nobody.
-            std::mem::forget(judge);
+            judge.leave();
             return Ok(());
         }
     }
