@@ -31,7 +31,7 @@
 //! | fact | technique |
 //! | --- | --- |
 //! | web, file transfer, mail, DNS, publish and subscribe ports | T1071.001 to .005 |
-//! | SSH, or a tunnel (neither TCP nor UDP) | T1572 Protocol Tunneling |
+//! | SSH, GRE, IP within IP, VXLAN or GENEVE | T1572 Protocol Tunneling |
 //! | remote desktop ports | T1219 Remote Access Tools |
 //! | other well-known services, or no port | T1071 Application Layer Protocol |
 //! | any other port | T1571 Non-Standard Port |
@@ -82,7 +82,7 @@ pub struct Facts<'a> {
     pub indicator: bool,
     /// The responder's port, if it has one.
     pub port: Option<u16>,
-    /// The transport; none for a tunnel (rule W2) and for a burst.
+    /// The transport; none for a burst.
     pub transport: Option<Transport>,
     /// The domain after aggregation.
     pub domain: Option<&'a str>,
@@ -275,8 +275,11 @@ fn channel(facts: &Contact<'_>) -> &'static str {
     if facts.kind == AlertKind::Burst {
         return "T1071";
     }
-    if facts.transport.is_none() {
-        return "T1572";
+    match (facts.transport, facts.port) {
+        (None | Some(Transport::Gre | Transport::Ipip), _) => return "T1572",
+        // Ports of VXLAN, its extension and GENEVE.
+        (Some(Transport::Udp), Some(4789 | 4790 | 6081)) => return "T1572",
+        _ => {}
     }
     match facts.port {
         Some(80 | 443 | 3128 | 8000 | 8008 | 8080 | 8443 | 8888) => "T1071.001",
@@ -288,8 +291,8 @@ fn channel(facts: &Contact<'_>) -> &'static str {
         Some(3389 | 5500 | 5900 | 5938 | 7070) => "T1219",
         // Registered services without a technique of their own: time, directories, databases, SIP, Git and the like.
         Some(
-            43 | 88 | 123 | 161 | 162 | 389 | 500 | 514 | 601 | 636 | 1433 | 1521 | 3306 | 3478 | 4500 | 4789 | 5060
-            | 5061 | 5432 | 6081 | 6379 | 6514 | 9200 | 9418 | 11211 | 27017,
+            43 | 88 | 123 | 161 | 162 | 389 | 500 | 514 | 601 | 636 | 1433 | 1521 | 3306 | 3478 | 4500 | 5060 | 5061
+            | 5432 | 6379 | 6514 | 9200 | 9418 | 11211 | 27017,
         )
         | None => "T1071",
         Some(_) => "T1571",

@@ -47,7 +47,7 @@ fn a_million_pairs() {
             last: at,
             octets_out: 517,
             octets_in: 14_000,
-            port: 443,
+            port: Some(443),
             name: Some(&names[nth]),
         };
         let address = PairKey::Address(Address::v4((0x2d00_0000 + nth as u32).to_be_bytes()));

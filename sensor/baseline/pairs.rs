@@ -38,8 +38,8 @@ pub struct ContactFacts<'a> {
     pub octets_out: u64,
     /// Payload received so far.
     pub octets_in: u64,
-    /// The responder's port.
-    pub port: u16,
+    /// The responder's port, if the transport has ports.
+    pub port: Option<u16>,
     /// The name that led there and the server that gave it.
     pub name: Option<&'a Arc<Provenance>>,
 }
@@ -405,7 +405,9 @@ fn add(pair: &mut Pair, contact: &ContactFacts<'_>) -> bool {
     pair.octets_in = pair.octets_in.saturating_add(contact.octets_in);
     is_notable |= pair.extend(contact.last);
     is_notable |= pair.add_day(contact.first.day());
-    is_notable |= pair.add_port(contact.port);
+    if let Some(port) = contact.port {
+        is_notable |= pair.add_port(port);
+    }
     if let Some(name) = contact.name {
         is_notable |= pair.add_name(name);
     }

@@ -91,7 +91,7 @@ fn facts(at: i64) -> ContactFacts<'static> {
         last: Timestamp(at),
         octets_out: 1,
         octets_in: 1,
-        port: 443,
+        port: Some(443),
         name: None,
     }
 }

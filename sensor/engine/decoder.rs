@@ -3,18 +3,21 @@
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
-    Address, Arrival, Counter, Frame, Ignored, Layer4, LinkType, Packet, Policy, SourceId, Span, Timestamp,
+    Address, Arrival, Counter, Frame, Ignored, Layer4, LinkType, Packet, Policy, Segment, SourceId, Span, Timestamp,
 };
-use crate::wire;
+use crate::wire::{self, Start};
 
 use super::clock::{Clock, Told};
-use super::fragments::{Came, Fragments};
+use super::fragments::{Came, Fragments, Place};
 use super::limits::Limits;
 use super::partition::partition;
 use super::report::{DecodeReport, Ending, Mark};
 use super::segments::Segments;
 
 mod joining;
+mod tunnels;
+
+use tunnels::Carriers;
 
 /// Ports whose responses are shown in records and never count (rule N2): mDNS and LLMNR.
 pub const OFF_PORTS: [u16; 2] = [5353, 5355];
@@ -46,6 +49,7 @@ pub struct Decoder {
     ports: wire::Ports,
     dns_ports: Vec<u16>,
     segments: Segments,
+    carriers: Carriers,
     shift: Span,
     clock: Clock,
     arrival: Arrival,
@@ -71,6 +75,7 @@ impl Decoder {
             ),
             dns_ports: policy.network.dns_ports.clone(),
             segments: Segments::new(&policy.segment),
+            carriers: Carriers::new(policy),
             shift,
             clock: Clock::default(),
             arrival: Arrival(0),
@@ -155,14 +160,20 @@ impl Decoder {
             self.report.first_frame = Some(time);
         }
         self.clock.advance(time);
+        let start = Start::Frame(frame.link, frame.octets);
+        let source = frame.source;
+        let came = Came { time, source, arrival };
         match wire::decode(frame.link, frame.octets, &self.ports) {
-            Ok(decoded) => self.hand_on(&decoded, time, frame.source, arrival, out),
+            Ok(decoded) => self.hand_on(&decoded, start, Place::Plain, came, out),
             Err(wire::Stop::Fragment) => {
-                let source = frame.source;
                 let met = wire::meet(frame.link, frame.octets, &self.ports);
-                self.meet(met, Came { time, source, arrival }, 0, out);
+                self.meet(met, start, Place::Plain, came, 0, out);
             }
-            Err(stop) => self.count_stop(stop),
+            Err(stop) => {
+                self.count_stop(stop);
+                // What cannot be read may be carried to the outside all the same.
+                self.leave(start, came, out);
+            }
         }
     }
 
@@ -177,30 +188,22 @@ impl Decoder {
     fn hand_on(
         &mut self,
         decoded: &wire::Decoded<'_>,
-        time: Timestamp,
-        source: SourceId,
-        arrival: Arrival,
+        start: Start<'_>,
+        place: Place,
+        came: Came,
         out: &mut impl Packets,
     ) {
         self.report.counters.count(Counter::Packets);
         if decoded.is_snapped() {
             self.report.counters.count(Counter::Snapped);
         }
-        let source = match decoded.envelopes.mirrored_by() {
-            Some(address) => self.source(address),
-            None => source,
-        };
-        if self.latest != Some(source) {
-            self.latest = Some(source);
-            if self.told.insert(source) {
-                self.report.sources.push((source, time));
-            }
-        }
+        let (source, place) = self.delivered(&decoded.envelopes, start, place, came, out);
+        self.tell_source(source, came.time);
         let packet = Packet {
-            time,
-            arrival,
+            time: came.time,
+            arrival: came.arrival,
             source,
-            segment: self.segments.of(&decoded.envelopes, &mut self.report.segments),
+            segment: self.segment(&decoded.envelopes, place),
             from_mac: decoded.from_mac,
             from: decoded.from,
             to: decoded.to,
@@ -210,6 +213,26 @@ impl Decoder {
             payload_octets: decoded.payload_octets,
         };
         out.packet(partition(packet.from, packet.to), &packet, self.needed(decoded));
+    }
+
+    /// Tells the judge of a source that was not seen before.
+    #[inline]
+    fn tell_source(&mut self, source: SourceId, at: Timestamp) {
+        if self.latest != Some(source) {
+            self.latest = Some(source);
+            if self.told.insert(source) {
+                self.report.sources.push((source, at));
+            }
+        }
+    }
+
+    /// Returns the address space of what was met behind envelopes.
+    fn segment(&mut self, envelopes: &wire::Envelopes<'_>, place: Place) -> Segment {
+        let segment = self.segments.of(envelopes, &mut self.report.segments);
+        match place {
+            Place::Plain => segment,
+            Place::Tunnel => segment.tunnel(),
+        }
     }
 
     /// Returns the part of the payload that the partition looks at.

@@ -59,6 +59,17 @@ pub struct Joined {
     pub gathered: Gathered,
     /// The frame that completed it.
     pub came: Came,
+    /// Whether it came in a tunnel that leads outside (rule W2).
+    pub place: Place,
+}
+
+/// Where a packet was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a frame, or in what mirrors it.
+    Plain,
+    /// In a tunnel that leads outside (rule W2).
+    Tunnel,
 }
 
 /// A datagram that is taken out before it is whole.

@@ -42,8 +42,23 @@ pub struct DecodeReport {
     pub sources: Vec<(SourceId, Timestamp)>,
     /// Segments that were numbered in this epoch.
     pub segments: Vec<(Segment, SegmentDetail)>,
+    /// Envelopes with an end outside that was not met before.
+    pub tunnels: Vec<TunnelSeen>,
     /// What was counted.
     pub counters: Counters,
+}
+
+/// An envelope that leads outside (rule W2), told of once for each address outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TunnelSeen {
+    /// When.
+    pub at: Timestamp,
+    /// How it is carried.
+    pub transport: Transport,
+    /// Who sent it.
+    pub from: Address,
+    /// To whom.
+    pub to: Address,
 }
 
 /// Facts are told once in each of these stretches of packet time, so that what the judge remembers for a day stays
@@ -157,6 +172,9 @@ pub enum Matter {
     Unmatched,
     /// It came on a port that never counts; it is told for the records only.
     OffPort,
+    /// It came in a tunnel that leads outside (rule W2), whose far end may write what it likes; it is told for the records
+    /// only.
+    Tunnel,
 }
 
 /// What one worker tells the judge about an epoch.
@@ -232,6 +250,7 @@ impl SegmentTexts {
 
     /// Writes a segment down once, so that asking for its text costs a look-up.
     pub fn know(&mut self, segment: Segment) {
+        let segment = segment.plain();
         if let hashbrown::hash_map::Entry::Vacant(entry) = self.known.entry(segment) {
             entry.insert(Arc::from(segment.detail().unwrap_or_default().to_string()));
         }
@@ -244,6 +263,7 @@ impl SegmentTexts {
 
     /// Returns a segment as records write it.
     pub fn text(&self, segment: Segment) -> Arc<str> {
+        let segment = segment.plain();
         match self.known.get(&segment) {
             Some(text) => text.clone(),
             None => Arc::from(segment.detail().unwrap_or_default().to_string()),

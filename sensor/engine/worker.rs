@@ -127,7 +127,8 @@ impl Worker {
         for part in self.parts.iter_mut().flatten() {
             part.end_epoch(mark, flows, counters);
         }
-        let ends = |updates: &[FlowUpdate]| updates.iter().filter(|update| update.end.is_some()).count();
+        let has_ended = |update: &&FlowUpdate| update.end.is_some() && !update.key.segment().is_tunnel();
+        let ends = |updates: &[FlowUpdate]| updates.iter().filter(has_ended).count();
         let ended = ends(&flows.candidates) + ends(&flows.others_ended);
         counters.add(Counter::FlowsEnded, ended as u64);
         counters.add(Counter::FlowsEvicted, flows.evicted_candidates + flows.evicted_others);

@@ -12,9 +12,13 @@ use crate::model::{Address, Endpoint, Transport};
 /// The seed that everybody uses unless they agreed on another.
 const SEED: u16 = 0;
 
-/// Returns the Community ID of a flow; which endpoint comes first does not matter.
+/// Returns the Community ID of a flow; which endpoint comes first does not matter. IP within IP has none: it goes by either
+/// of two protocol numbers, which are part of the hash.
 #[must_use]
-pub fn community_id(transport: Transport, one: Endpoint, other: Endpoint) -> String {
+pub fn community_id(transport: Transport, one: Endpoint, other: Endpoint) -> Option<String> {
+    if transport == Transport::Ipip {
+        return None;
+    }
     let (low, high) = match order(one, other) {
         Ordering::Greater => (other, one),
         Ordering::Less | Ordering::Equal => (one, other),
@@ -24,9 +28,11 @@ pub fn community_id(transport: Transport, one: Endpoint, other: Endpoint) -> Str
     update_with_address(&mut hash, low.ip);
     update_with_address(&mut hash, high.ip);
     hash.update([transport.number(), 0]);
-    hash.update(low.port.to_be_bytes());
-    hash.update(high.port.to_be_bytes());
-    format!("1:{}", STANDARD.encode(hash.finalize()))
+    if transport.has_ports() {
+        hash.update(low.port.to_be_bytes());
+        hash.update(high.port.to_be_bytes());
+    }
+    Some(format!("1:{}", STANDARD.encode(hash.finalize())))
 }
 
 /// The order of the octets on the wire, ports deciding between equal addresses.
@@ -73,8 +79,8 @@ mod tests {
                 "1:BgQPYXZzKc18dgOi4N1o4zJgtyo=",
             ),
         ] {
-            assert_eq!(community_id(transport, one, other), id);
-            assert_eq!(community_id(transport, other, one), id);
+            assert_eq!(community_id(transport, one, other).as_deref(), Some(id));
+            assert_eq!(community_id(transport, other, one).as_deref(), Some(id));
         }
     }
 

@@ -101,14 +101,12 @@ impl FlowKey {
 
     /// Returns all that the key says, for hashes that stand for it.
     #[must_use]
-    pub(super) const fn words(&self) -> [u64; 5] {
+    pub(super) const fn words(&self) -> [u64; 6] {
         let (low_high, low_low) = self.low.halves();
         let (high_high, high_low) = self.high.halves();
-        let rest = (self.segment.number() as u64) << 40
-            ^ (self.transport.number() as u64) << 32
-            ^ (self.low_port as u64) << 16
-            ^ self.high_port as u64;
-        [low_high, low_low, high_high, high_low, rest]
+        let ports = (self.low_port as u64) << 16 | self.high_port as u64;
+        let space = (self.segment.number() as u64) << 8 | self.transport.number() as u64;
+        [low_high, low_low, high_high, high_low, ports, space]
     }
 
     /// Returns the address space.
@@ -133,8 +131,8 @@ impl Hash for FlowKey {
         state.write_u64(low_low ^ low_high.rotate_left(32));
         state.write_u64(high_low ^ high_high.rotate_left(32));
         state.write_u64(
-            u64::from(self.segment.number()) << 40
-                ^ u64::from(self.transport.number()) << 32
+            u64::from(self.segment.number()) << 32
+                ^ u64::from(self.transport.number()) << 56
                 ^ u64::from(self.low_port) << 16
                 ^ u64::from(self.high_port),
         );

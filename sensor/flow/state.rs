@@ -20,7 +20,7 @@ pub enum Opening {
     SynAck,
     /// Any other TCP segment (rule F3).
     Midstream,
-    /// A UDP datagram (rule F2).
+    /// A UDP datagram (rule F2), or an envelope that leads outside (rule W2).
     Datagram,
 }
 
@@ -59,7 +59,7 @@ impl Shown {
 
     fn of(packet: &Packet) -> u8 {
         match packet.layer4 {
-            Layer4::Udp => Self::SENT | Self::SPOKE,
+            Layer4::Udp | Layer4::Tunnel(_) => Self::SENT | Self::SPOKE,
             Layer4::Tcp { flags, .. } => {
                 let mut bits = Self::SENT;
                 if flags.has(TcpFlags::RST) {
@@ -167,6 +167,8 @@ pub struct FlowUpdate {
     pub sides: Sides<SideReport>,
     /// Why it ended, if it has.
     pub end: Option<FlowEnd>,
+    /// Whether all of its packets carried envelopes that lead outside: then it is no flow of the records (rule W2).
+    pub is_tunnel: bool,
     /// Whether this is the first report of the flow.
     pub is_first: bool,
 }
@@ -178,8 +180,8 @@ impl FlowUpdate {
         let own = self.sides.of(originator).shown;
         let others = self.sides.of(originator.other()).shown;
         match self.key.transport() {
-            Transport::Udp if others.has(Shown::SENT) => Outcome::Answered,
-            Transport::Udp => Outcome::Unanswered,
+            Transport::Udp | Transport::Gre | Transport::Ipip if others.has(Shown::SENT) => Outcome::Answered,
+            Transport::Udp | Transport::Gre | Transport::Ipip => Outcome::Unanswered,
             Transport::Tcp if others.has(Shown::SPOKE) || own.has(Shown::WENT_ON) => Outcome::Established,
             Transport::Tcp if others.has(Shown::RESET) => Outcome::Refused,
             Transport::Tcp => Outcome::Attempted,
@@ -202,6 +204,8 @@ pub(super) struct Flow {
     macs: Sides<Option<MacAddress>>,
     pub syn_sequence: Option<u32>,
     pub end: Option<FlowEnd>,
+    /// Whether all of its packets carried envelopes that lead outside.
+    is_tunnel: bool,
     /// Whether the flow stands in this epoch's list of changed flows.
     pub is_listed: bool,
     is_reported: bool,
@@ -220,7 +224,7 @@ impl Flow {
     /// Opens a flow with its first packet, which has still to be [taken](Flow::take).
     pub fn open(key: FlowKey, opener: Side, packet: &Packet) -> Self {
         let (opening, syn_sequence) = match packet.layer4 {
-            Layer4::Udp => (Opening::Datagram, None),
+            Layer4::Udp | Layer4::Tunnel(_) => (Opening::Datagram, None),
             Layer4::Tcp { flags, sequence } if is_syn(flags) => (Opening::Syn, Some(sequence)),
             Layer4::Tcp { flags, .. } if flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::RST) => {
                 (Opening::SynAck, None)
@@ -240,6 +244,7 @@ impl Flow {
             macs: Sides::default(),
             syn_sequence,
             end: None,
+            is_tunnel: true,
             is_listed: false,
             is_reported: false,
         }
@@ -250,7 +255,7 @@ impl Flow {
         match packet.layer4 {
             Layer4::Tcp { flags, sequence } if is_syn(flags) => self.syn_sequence != Some(sequence),
             Layer4::Tcp { .. } => self.end.is_none() && packet.time.since(self.last) > super::TCP_IDLE,
-            Layer4::Udp => packet.time.since(self.last) > super::UDP_IDLE,
+            Layer4::Udp | Layer4::Tunnel(_) => packet.time.since(self.last) > super::UDP_IDLE,
         }
     }
 
@@ -266,8 +271,9 @@ impl Flow {
         }
         let stream = self.streams.of_mut(side);
         let before = stream.octets;
+        self.is_tunnel &= matches!(packet.layer4, Layer4::Tunnel(_));
         match packet.layer4 {
-            Layer4::Udp => stream.octets += u64::from(packet.payload_octets),
+            Layer4::Udp | Layer4::Tunnel(_) => stream.octets += u64::from(packet.payload_octets),
             // The payload of a reset is a message to people, not part of the stream (RFC 9293 section 3.5.3).
             Layer4::Tcp { flags, .. } if flags.has(TcpFlags::RST) => {}
             Layer4::Tcp { flags, sequence } if flags.has(TcpFlags::SYN) => stream.syn(sequence, packet.payload_octets),
@@ -310,7 +316,7 @@ impl Flow {
     /// Returns how long the flow may be silent before it ends.
     pub fn patience(&self) -> Span {
         match self.key.transport() {
-            Transport::Udp => super::UDP_IDLE,
+            Transport::Udp | Transport::Gre | Transport::Ipip => super::UDP_IDLE,
             Transport::Tcp => {
                 let went_on = |shown: Shown| shown.has(Shown::WENT_ON);
                 if went_on(self.shown.low) || went_on(self.shown.high) {
@@ -343,6 +349,7 @@ impl Flow {
                 high: side(Side::High),
             },
             end: self.end,
+            is_tunnel: self.is_tunnel,
             is_first,
         }
     }

@@ -111,6 +111,7 @@ impl FlowTable {
                         && match key.transport() {
                             Transport::Tcp => now.has(Shown::SYN_ACK),
                             Transport::Udp => flow.opener() != side,
+                            Transport::Gre | Transport::Ipip => false,
                         };
                     // The end of a flow is the last that is told of it: what trickles in afterwards, such as a reset
                     // after both FIN, is no news and no other contact.

@@ -27,6 +27,7 @@ pub struct Network {
     v6: Ranges<u128>,
     v4_first: FirstOctet,
     v6_first: FirstOctet,
+    tunnels: Vec<IpNet>,
 }
 
 /// On which side all addresses lie that begin with an octet; `None` where they differ.
@@ -83,7 +84,20 @@ impl Network {
             v6,
             v4_first,
             v6_first,
+            tunnels: policy.tunnels.clone(),
         }
+    }
+
+    /// Says whether an envelope between two addresses leads outside: one end is internal, the other external and none that
+    /// the settings exempt (rule W2).
+    #[must_use]
+    pub fn leads_outside(&self, one: Address, other: Address) -> bool {
+        let outside = match (self.locality(one), self.locality(other)) {
+            (Locality::Internal, Locality::External) => other.ip(),
+            (Locality::External, Locality::Internal) => one.ip(),
+            _ => return false,
+        };
+        !self.tunnels.iter().any(|tunnel| tunnel.contains(&outside))
     }
 
     /// Says on which side an address lies. Called for both ends of every new flow.

@@ -119,7 +119,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A transport whose flows are followed (rule S2).
+/// A transport whose flows are followed (rule S2), or what carries envelopes to the outside (rule W2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
@@ -127,16 +127,28 @@ pub enum Transport {
     Tcp,
     /// RFC 768.
     Udp,
+    /// RFC 2784; only as a tunnel that leads outside.
+    Gre,
+    /// RFC 2003 and RFC 4213; only as a tunnel that leads outside.
+    Ipip,
 }
 
 impl Transport {
-    /// Returns the protocol number of IPv4 and IPv6.
+    /// Returns the protocol number of IPv4 and IPv6; of IP within IP, the number of IPv4.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
+            Self::Ipip => 4,
             Self::Tcp => 6,
             Self::Udp => 17,
+            Self::Gre => 47,
         }
+    }
+
+    /// Says whether its endpoints have ports; those of others are 0 and written as `null`.
+    #[must_use]
+    pub const fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp)
     }
 
     /// Returns the name that records use.
@@ -145,6 +157,8 @@ impl Transport {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Gre => "gre",
+            Self::Ipip => "ipip",
         }
     }
 }
@@ -156,7 +170,8 @@ pub struct MacAddress(pub [u8; 6]);
 /// The address space that a frame belongs to (rule W3), as a small number that is only meaningful within one run.
 ///
 /// No envelope, and a VNI by itself, are written into the number; every other combination is numbered by the
-/// decoder, which hands on a [`SegmentDetail`] for each number it gives out.
+/// decoder, which hands on a [`SegmentDetail`] for each number it gives out. What is inside a tunnel that leads outside
+/// (rule W2) has an address space of its own beside each of these, and the same text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Segment(u32);
 
@@ -164,6 +179,7 @@ impl Segment {
     /// The segment of frames without any envelope that counts.
     pub const NONE: Self = Self(0);
     const FIRST_NUMBERED: u32 = 1 << 25;
+    const TUNNEL: u32 = 1 << 31;
 
     /// Returns the segment of a VNI (24 bits; higher bits are ignored).
     #[must_use]
@@ -174,7 +190,31 @@ impl Segment {
     /// Returns the `n`-th segment that the decoder numbered itself.
     #[must_use]
     pub const fn numbered(n: u32) -> Self {
-        Self(Self::FIRST_NUMBERED.saturating_add(n))
+        let number = Self::FIRST_NUMBERED.saturating_add(n);
+        Self(if number < Self::TUNNEL {
+            number
+        } else {
+            Self::TUNNEL - 1
+        })
+    }
+
+    /// Returns the address space inside a tunnel that leads outside. What is in it goes to the records and nowhere else:
+    /// who is outside writes it.
+    #[must_use]
+    pub const fn tunnel(self) -> Self {
+        Self(self.0 | Self::TUNNEL)
+    }
+
+    /// Says whether this is the inside of a tunnel that leads outside.
+    #[must_use]
+    pub const fn is_tunnel(self) -> bool {
+        self.0 & Self::TUNNEL != 0
+    }
+
+    /// Returns the segment that has the text of this one.
+    #[must_use]
+    pub const fn plain(self) -> Self {
+        Self(self.0 & !Self::TUNNEL)
     }
 
     /// Returns what the number itself says, or `None` for one that the decoder gave out.

@@ -31,6 +31,12 @@ counters! {
     Packets = "packets",
     /// Packets whose payload or headers were cut by a snap length or a lost fragment.
     Snapped = "snapped",
+    /// Envelopes that lead outside, of which there is one a frame; what is inside goes to the records only (rule W2).
+    Tunnels = "tunnels.frames",
+    /// DNS responses inside them, which count nowhere else.
+    TunnelDns = "tunnels.dns_responses",
+    /// Flows inside them, which count nowhere else.
+    TunnelFlows = "tunnels.flows",
     /// Frames whose fragment is part of a datagram that another frame is counted for (rule W4).
     FragmentsJoined = "fragments.joined",
     /// Datagrams whose fragments were joined.

@@ -28,6 +28,8 @@ pub enum EventKind {
     TableFull,
     /// Several segments look like one address space (rule W3).
     SegmentsAlike,
+    /// Envelopes come from or go to an address outside (rule W2).
+    TunnelOutside,
 }
 
 impl EventKind {
@@ -41,6 +43,7 @@ impl EventKind {
             Self::PrefixMissing => "prefix_missing",
             Self::TableFull => "table_full",
             Self::SegmentsAlike => "segments_alike",
+            Self::TunnelOutside => "tunnel_outside",
         }
     }
 }

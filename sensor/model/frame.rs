@@ -92,6 +92,7 @@ impl Packet {
         match self.layer4 {
             Layer4::Tcp { .. } => Transport::Tcp,
             Layer4::Udp => Transport::Udp,
+            Layer4::Tunnel(transport) => transport,
         }
     }
 }
@@ -108,6 +109,8 @@ pub enum Layer4 {
     },
     /// RFC 768.
     Udp,
+    /// An envelope that leads outside (rule W2), in UDP, GRE or IP.
+    Tunnel(Transport),
 }
 
 /// The control bits of a TCP header, RFC 9293 section 3.1.

@@ -39,6 +39,8 @@ pub struct NetworkPolicy {
     pub vxlan_ports: Vec<u16>,
     /// UDP ports that carry GENEVE.
     pub geneve_ports: Vec<u16>,
+    /// External ends of envelopes that are mirrors or the estate's own tunnels all the same (rule W2).
+    pub tunnels: Vec<IpNet>,
 }
 
 /// What makes a segment (rule W3).
@@ -239,6 +241,7 @@ impl Default for NetworkPolicy {
             // The second is that of the generic protocol extension.
             vxlan_ports: vec![4789, 4790],
             geneve_ports: vec![6081],
+            tunnels: Vec::new(),
         }
     }
 }

@@ -125,9 +125,9 @@ pub struct ContactRecord {
     /// The transport.
     pub transport: Transport,
     /// The workload's side.
-    pub originator: Endpoint,
+    pub originator: ContactEnd,
     /// The external side.
-    pub responder: Endpoint,
+    pub responder: ContactEnd,
     /// The address space, or `-`.
     pub segment: Arc<str>,
     /// The workload's name.
@@ -142,6 +142,26 @@ pub struct ContactRecord {
     pub verdict: Verdict,
     /// Why nothing explains it.
     pub unexplained: Option<Unexplained>,
+}
+
+/// One end of a contact in its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ContactEnd {
+    /// The address.
+    pub ip: Address,
+    /// The port; `null` where the transport has none.
+    pub port: Option<u16>,
+}
+
+impl ContactEnd {
+    /// Returns an endpoint of a transport as it is written.
+    #[must_use]
+    pub fn of(transport: Transport, endpoint: Endpoint) -> Self {
+        Self {
+            ip: endpoint.ip,
+            port: transport.has_ports().then_some(endpoint.port),
+        }
+    }
 }
 
 /// A destination in a contact's record.

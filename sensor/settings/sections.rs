@@ -17,12 +17,13 @@ use crate::destination::{Aggregation, AggregationError};
 use crate::model::{AggregateRule, NamedSegment, SegmentDetail, SinkUrl, Span, WorkloadRule};
 
 /// Every table and its keys.
-const TABLES: [(&str, &[&str]); 10] = [
+const TABLES: [(&str, &[&str]); 11] = [
     (
         "",
         &[
             "memory",
             "network",
+            "wire",
             "segment",
             "names",
             "baseline",
@@ -34,6 +35,7 @@ const TABLES: [(&str, &[&str]); 10] = [
         ],
     ),
     ("network", &["internal", "dns_ports", "vxlan_ports", "geneve_ports"]),
+    ("wire", &["tunnels"]),
     ("segment", &["by", "name", "vni", "vlan", "key", "source"]),
     ("names", &["settle", "scopes", "resolvers", "trusted_servers"]),
     ("baseline", &["window", "retention", "learning", "learning_new"]),
@@ -99,6 +101,11 @@ fn network(root: &Table<'_>, settings: &mut Settings) -> Result<(), Refused> {
                 return Err(value.refused_for(format!("{port} stands in network.vxlan_ports too")));
             }
         }
+    }
+    if let Some(table) = root.table("wire")?
+        && let Some(value) = table.get("tunnels")
+    {
+        settings.network.tunnels = prefixes(&value)?;
     }
     Ok(())
 }

@@ -121,8 +121,14 @@ mod tests {
             ts: Timestamp(SECOND),
             frame: Arrival(frame),
             transport: Transport::Tcp,
-            originator: Endpoint { ip: HERE, port: 40_000 },
-            responder: Endpoint { ip: THERE, port: 443 },
+            originator: ContactEnd {
+                ip: HERE,
+                port: Some(40_000),
+            },
+            responder: ContactEnd {
+                ip: THERE,
+                port: Some(443),
+            },
             segment: "-".into(),
             workload: "web".to_owned(),
             name: None,

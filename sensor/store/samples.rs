@@ -306,6 +306,10 @@ pub fn alert_record() -> impl Strategy<Value = AlertRecord> {
     })
 }
 
+fn transport() -> impl Strategy<Value = Transport> {
+    prop::sample::select(vec![Transport::Tcp, Transport::Udp, Transport::Gre, Transport::Ipip])
+}
+
 prop_compose! {
     pub fn pending(arrival: std::ops::Range<u64>)(
         arrival in arrival,
@@ -314,13 +318,13 @@ prop_compose! {
         (from_port, to_port, octets_out, octets_in) in any::<(u16, u16, u64, u64)>(),
         mac in prop::option::of(any::<[u8; 6]>()),
         (start, outcome, end) in (start(), outcome(), prop::option::of(end())),
-        (is_udp, holds_dns) in any::<(bool, bool)>(),
+        (transport, holds_dns) in (transport(), any::<bool>()),
     ) -> PendingContact {
         PendingContact {
             arrival: Arrival(arrival),
             ts,
             last,
-            transport: if is_udp { Transport::Udp } else { Transport::Tcp },
+            transport,
             originator: Endpoint { ip: from, port: from_port },
             responder: Endpoint { ip: to, port: to_port },
             mac,

@@ -3,10 +3,11 @@
 use smallvec::SmallVec;
 
 use super::fragment::{Fragment, Gathered};
-use super::ip::{self, Piece, protocol};
+use super::ip::{self, Ip, Piece, protocol};
+use super::udp::{self, Udp};
 use super::way::{Inside, Way};
-use super::{ethernet, ipv4, ipv6, null, ppp, sll, sll2, udp, vlan};
-use crate::model::{Address, Ignored, Layer4, LinkType, MacAddress, Malformed};
+use super::{ethernet, ipv4, ipv6, null, ppp, sll, sll2, vlan};
+use crate::model::{Address, Ignored, Layer4, LinkType, MacAddress, Malformed, Transport};
 
 /// Which UDP ports carry envelopes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -91,65 +92,71 @@ pub struct Envelopes<'a> {
     /// The octets of the outermost IP packet that carried an envelope. What they say is read by who asks: to carry it
     /// along costs every frame a fifth more.
     pub carrier: Option<&'a [u8]>,
+    /// Whether an envelope further in was carried by IP as well.
+    pub is_carried_twice: bool,
 }
 
 impl Envelopes<'_> {
     /// Returns who mirrored the frame: the source of the outermost IP packet that carried an envelope.
     #[must_use]
     pub fn mirrored_by(&self) -> Option<Address> {
-        self.carrier.and_then(ip::source)
+        self.carried_between().map(|(from, _)| from)
     }
 
-    /// Returns the outermost IP packet that carried an envelope.
+    /// Returns the ends of the outermost IP packet that carried an envelope.
     #[must_use]
-    pub fn outer(&self) -> Option<Outer> {
-        let octets = self.carrier?;
-        let ip = match octets.first()? >> 4 {
-            4 => ipv4::parse(octets).ok()?,
-            _ => ipv6::parse(octets).ok()?,
-        };
-        let (tunnel, from_port, to_port) = match ip.protocol {
-            protocol::UDP => {
-                let udp = udp::parse(&ip).ok()?;
-                (Tunnel::Udp, udp.from_port, udp.to_port)
-            }
-            protocol::GRE => (Tunnel::Gre, 0, 0),
-            _ => (Tunnel::Ipip, 0, 0),
-        };
-        Some(Outer {
-            tunnel,
-            from: ip.from,
-            to: ip.to,
-            from_port,
-            to_port,
-        })
+    pub fn carried_between(&self) -> Option<(Address, Address)> {
+        self.carrier.and_then(ip::ends)
     }
 }
 
-/// An IP packet that carried an envelope, as a packet of its own would be told (rule W2).
+/// An IP packet that carries an envelope, as a packet of its own would be told (rule W2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outer {
-    /// How it carried the envelope.
-    pub tunnel: Tunnel,
+pub struct Carrier<'a> {
+    /// How it carries the envelope.
+    pub transport: Transport,
     /// Who sent it.
     pub from: Address,
     /// To whom.
     pub to: Address,
-    /// The sender's port; 0 where the tunnel has none.
+    /// The sender's port; 0 where the transport has none.
     pub from_port: u16,
-    /// The receiver's port; 0 where the tunnel has none.
+    /// The receiver's port; 0 where the transport has none.
     pub to_port: u16,
+    /// Octets of its payload by the length fields: behind UDP, or else behind IP.
+    pub payload_octets: u32,
+    /// The source hardware address of the link or the envelope that it came in.
+    pub from_mac: Option<MacAddress>,
+    /// What the envelopes around it said.
+    pub envelopes: Envelopes<'a>,
 }
 
-/// How an IP packet carries an envelope (rule W2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tunnel {
-    /// In UDP: VXLAN and GENEVE.
-    Udp,
-    /// In GRE, ERSPAN included.
-    Gre,
-    /// One IP packet within another.
-    Ipip,
+impl<'a> Carrier<'a> {
+    fn new(way: &Way<'a>, ip: &Ip<'a>, udp: Option<&Udp<'a>>) -> Self {
+        Self {
+            transport: match (udp, ip.protocol) {
+                (Some(_), _) => Transport::Udp,
+                (None, protocol::GRE) => Transport::Gre,
+                (None, _) => Transport::Ipip,
+            },
+            from: ip.from,
+            to: ip.to,
+            from_port: udp.map_or(0, |udp| udp.from_port),
+            to_port: udp.map_or(0, |udp| udp.to_port),
+            payload_octets: udp.map_or(ip.payload_octets, |udp| udp.payload_octets),
+            from_mac: way.from_mac,
+            envelopes: way.envelopes,
+        }
+    }
+}
+
+/// Where a way inwards begins.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a> {
+    /// At a frame.
+    Frame(LinkType, &'a [u8]),
+    /// At a datagram whose fragments were joined, with what was gathered on the way to them.
+    Datagram(&'a Gathered, &'a [u8]),
 }
 
 /// Why a frame gives no packet.
@@ -196,7 +203,10 @@ pub enum Met<'a> {
 /// the way cannot go on without other frames. What it leads to is not given along with that: it would make the way of
 /// every frame longer.
 pub fn decode<'a>(link: LinkType, octets: &'a [u8], ports: &Ports) -> Result<Decoded<'a>, Stop> {
-    walk(Way::default(), link, octets, ports, Piece::Whole, |_, _| Stop::Fragment)
+    let unseen = |_: &Way<'a>, _: &Ip<'a>, _: Option<&Udp<'a>>| {};
+    walk(Way::default(), link, octets, ports, Piece::Whole, unseen, |_, _| {
+        Stop::Fragment
+    })
 }
 
 /// Finds the packet or fragment that a frame leads to.
@@ -218,12 +228,30 @@ pub fn resume<'a>(gathered: &'a Gathered, datagram: &'a [u8], ports: &Ports) -> 
     go_on(gathered.way(), LinkType::Raw, datagram, ports, Piece::First)
 }
 
+/// Returns the IP packets that carry the envelopes of a frame or a datagram, outermost first, whether or not what they
+/// carry can be read.
+#[cold]
+#[inline(never)]
+#[must_use]
+pub fn carriers<'a>(start: Start<'a>, ports: &Ports) -> SmallVec<[Carrier<'a>; 2]> {
+    let (way, link, octets, taken) = match start {
+        Start::Frame(link, octets) => (Way::default(), link, octets, Piece::Whole),
+        Start::Datagram(gathered, octets) => (gathered.way(), LinkType::Raw, octets, Piece::First),
+    };
+    let mut carriers = SmallVec::new();
+    let seen = |way: &Way<'a>, ip: &Ip<'a>, udp: Option<&Udp<'a>>| carriers.push(Carrier::new(way, ip, udp));
+    // How the way ends is told by those who walk it for its end.
+    let _ = walk(way, link, octets, ports, taken, seen, |_, _| Stop::Fragment);
+    carriers
+}
+
 /// Walks where frames with fragments do, apart from the way of all others.
 #[cold]
 #[inline(never)]
 fn go_on<'a>(way: Way<'a>, link: LinkType, octets: &'a [u8], ports: &Ports, taken: Piece) -> Result<Met<'a>, Stop> {
     let mut at = None;
-    let decoded = walk(way, link, octets, ports, taken, |way, packet| {
+    let unseen = |_: &Way<'a>, _: &Ip<'a>, _: Option<&Udp<'a>>| {};
+    let decoded = walk(way, link, octets, ports, taken, unseen, |way, packet| {
         at = Some((way, packet));
         Stop::Fragment
     });
@@ -234,7 +262,8 @@ fn go_on<'a>(way: Way<'a>, link: LinkType, octets: &'a [u8], ports: &Ports, take
 }
 
 /// Walks inwards. The outermost IP packet may also be the piece `taken`; any other fragment ends the walk, and where
-/// that was is told to who wants to know it: to give it back would make every frame pay for a place to put it.
+/// that was is told to who wants to know it: to give it back would make every frame pay for a place to put it. So are IP
+/// packets that carry envelopes, before what they carry is looked at.
 #[inline(always)]
 fn walk<'a>(
     mut way: Way<'a>,
@@ -242,6 +271,7 @@ fn walk<'a>(
     octets: &'a [u8],
     ports: &Ports,
     mut taken: Piece,
+    mut carried: impl FnMut(&Way<'a>, &Ip<'a>, Option<&Udp<'a>>),
     tell: impl FnOnce(Way<'a>, &'a [u8]) -> Stop,
 ) -> Result<Decoded<'a>, Stop> {
     let mut inside = match link {
@@ -275,11 +305,18 @@ fn walk<'a>(
             protocol::TCP => return Ok(way.tcp(&ip)?),
             protocol::UDP => {
                 let udp = udp::parse(&ip)?;
-                match ports.envelope(udp.from_port, udp.to_port) {
-                    None => return Ok(way.udp(&ip, &udp)),
-                    Some(InUdp::Vxlan) => inside = way.vxlan(inside.octets, &udp)?,
-                    Some(InUdp::Geneve) => (way, inside) = rarely(way, move |way| way.geneve(inside.octets, &udp))?,
+                let Some(envelope) = ports.envelope(udp.from_port, udp.to_port) else {
+                    return Ok(way.udp(&ip, &udp));
+                };
+                carried(&way, &ip, Some(&udp));
+                match envelope {
+                    InUdp::Vxlan => inside = way.vxlan(inside.octets, &udp)?,
+                    InUdp::Geneve => (way, inside) = rarely(way, move |way| way.geneve(inside.octets, &udp))?,
                 }
+            }
+            protocol::IPV4 | protocol::IPV6 | protocol::GRE => {
+                carried(&way, &ip, None);
+                (way, inside) = rarely(way, move |way| way.tunnel(inside.octets, &ip))?;
             }
             _ => (way, inside) = rarely(way, move |way| way.tunnel(inside.octets, &ip))?,
         }

@@ -104,19 +104,29 @@ fn rule_w2_vxlan_gives_the_inner_packet_and_who_mirrored_it() {
             vlan: Some(3),
             key: None,
             carrier: Some(&octets[14..]),
+            is_carried_twice: false,
         },
         ..expected()
     };
     assert_eq!(decode(LinkType::Ethernet, &octets, &ports()), Ok(mirrored));
-    let expected = Outer {
-        tunnel: Tunnel::Udp,
+    let expected = Carrier {
+        transport: Transport::Udp,
         from: Address::v4([192, 0, 2, 1]),
         to: Address::v4([192, 0, 2, 2]),
         from_port: 55555,
         to_port: 4789,
+        payload_octets: octets.len() as u32 - 14 - 20 - 8,
+        from_mac: Some(MacAddress([
+            octets[6], octets[7], octets[8], octets[9], octets[10], octets[11],
+        ])),
+        envelopes: Envelopes::default(),
     };
-    assert_eq!(mirrored.envelopes.outer(), Some(expected));
+    assert_eq!(
+        carriers(Start::Frame(LinkType::Ethernet, &octets), &ports())[..],
+        [expected]
+    );
     assert_eq!(mirrored.envelopes.mirrored_by(), Some(expected.from));
+    assert_eq!(mirrored.envelopes.carried_between(), Some((expected.from, expected.to)));
 }
 
 #[test]

@@ -23,15 +23,13 @@ fn read(octets: &[u8]) -> Decoded<'_> {
     read
 }
 
-/// Returns the outer packet that `build` makes.
-fn outer(tunnel: Tunnel) -> Outer {
-    Outer {
-        tunnel,
-        from: Address::v4([192, 0, 2, 1]),
-        to: Address::v4([192, 0, 2, 2]),
-        from_port: 0,
-        to_port: 0,
-    }
+/// Returns how and between which ports IP carries the envelopes of an Ethernet frame, outermost first.
+fn carried_by(octets: &[u8]) -> Vec<(Transport, u16, u16)> {
+    let carriers = carriers(Start::Frame(LinkType::Ethernet, octets), &ports());
+    let told = carriers
+        .iter()
+        .map(|carrier| (carrier.transport, carrier.from_port, carrier.to_port));
+    told.collect()
 }
 
 /// Returns an Ethernet frame of a datagram from 192.0.2.1.
@@ -133,11 +131,11 @@ fn rule_w2_ip_within_ip_is_opened_in_every_pairing() {
             "what the outer link says is not the inside's"
         );
     }
-    assert_eq!(read(&four(4, &packet())).envelopes.outer(), Some(outer(Tunnel::Ipip)));
+    assert_eq!(carried_by(&four(4, &packet())), [(Transport::Ipip, 0, 0)]);
     for octets in [four(41, &inside), six(41, &inside)] {
         let read = decode(LinkType::Ethernet, &octets, &ports()).unwrap();
         assert_eq!((read.from, read.to_port), (Address::v6(build::address(1)), 53));
-        assert_eq!(read.envelopes.outer().map(|outer| outer.tunnel), Some(Tunnel::Ipip));
+        assert_eq!(carried_by(&octets), [(Transport::Ipip, 0, 0)]);
     }
     let limit = six(60, &[&[4, 0, 4, 1, 4, 1, 0, 0][..], &packet()].concat());
     read(&limit);
@@ -171,7 +169,7 @@ fn rule_w2_gre_carries_ip_frames_and_labels_with_any_fields() {
                 (key, from_mac),
                 "{flags:#x} {protocol:#x}"
             );
-            assert_eq!(read.envelopes.outer(), Some(outer(Tunnel::Gre)));
+            assert_eq!(carried_by(&octets), [(Transport::Gre, 0, 0)]);
         }
     }
     assert_eq!(
@@ -231,7 +229,7 @@ fn rule_w2_erspan_of_every_type_gives_the_frame_and_its_session() {
     ] {
         let read = read(&octets);
         assert_eq!((read.envelopes.key, read.from_mac), (key, from_mac));
-        assert_eq!(read.envelopes.outer(), Some(outer(Tunnel::Gre)));
+        assert_eq!(carried_by(&octets), [(Transport::Gre, 0, 0)]);
     }
     for other in [three(0x1c, 0, &frame()), vec![0x30; 40]] {
         let octets = build::gre(0x1000, &sequence, 0x22eb, &other);
@@ -266,12 +264,7 @@ fn rule_w2_geneve_carries_frames_ip_and_labels_behind_any_options() {
                 (Some(42), from_mac),
                 "{protocol:#x}"
             );
-            let expected = Outer {
-                from_port: 55555,
-                to_port: 6081,
-                ..outer(Tunnel::Udp)
-            };
-            assert_eq!(read.envelopes.outer(), Some(expected));
+            assert_eq!(carried_by(&octets), [(Transport::Udp, 55555, 6081)]);
         }
     }
     let six = build::ipv6(17, &build::udp(4000, 53, b"question"));

@@ -192,6 +192,7 @@ impl<'a> Fragment<'a> {
             vlan: envelopes.vlan,
             key: envelopes.key,
             carrier: envelopes.carrier.map(|packet| bounded(packet, CARRIER).into()),
+            is_carried_twice: envelopes.is_carried_twice,
         }
     }
 }
@@ -213,6 +214,7 @@ pub struct Gathered {
     vlan: Option<u16>,
     key: Option<u32>,
     carrier: Option<Box<[u8]>>,
+    is_carried_twice: bool,
 }
 
 impl Gathered {
@@ -232,6 +234,7 @@ impl Gathered {
                 vlan: self.vlan,
                 key: self.key,
                 carrier: self.carrier.as_deref(),
+                is_carried_twice: self.is_carried_twice,
             },
         }
     }

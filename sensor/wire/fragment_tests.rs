@@ -1,4 +1,4 @@
-use super::super::{Met, Ports, Stop, build, decode, meet, resume};
+use super::super::{Met, Ports, Start, Stop, build, carriers, decode, meet, resume};
 use super::*;
 use crate::model::{Ignored, LinkType};
 
@@ -166,7 +166,8 @@ fn what_envelopes_said_goes_along() {
         (Some(42), Some(MacAddress([2, 0, 0, 0, 0, 1])))
     );
     assert_eq!(packet.envelopes.mirrored_by(), Some(Address::v4([192, 0, 2, 1])));
-    assert!(packet.envelopes.outer().is_some());
+    let beyond = carriers(Start::Datagram(&gathered, &whole), &ports());
+    assert!(beyond.is_empty(), "the one around the fragments is told with them");
 }
 
 #[test]

@@ -64,12 +64,18 @@ pub(super) struct Ip<'a> {
     pub payload: &'a [u8],
 }
 
-/// Returns the source of an IP packet of either version, which stands in the fixed header.
+/// Returns source and destination of an IP packet of either version, which stand in the fixed header.
 #[inline]
-pub(super) fn source(octets: &[u8]) -> Option<Address> {
+pub(super) fn ends(octets: &[u8]) -> Option<(Address, Address)> {
     match octets.first()? >> 4 {
-        4 => octets.get(12..)?.first_chunk().copied().map(Address::v4),
-        6 => octets.get(8..)?.first_chunk().copied().map(Address::v6),
+        4 => {
+            let (from, to) = octets.get(12..20)?.split_first_chunk()?;
+            Some((Address::v4(*from), Address::v4(*to.first_chunk()?)))
+        }
+        6 => {
+            let (from, to) = octets.get(8..40)?.split_first_chunk()?;
+            Some((Address::v6(*from), Address::v6(*to.first_chunk()?)))
+        }
         _ => None,
     }
 }

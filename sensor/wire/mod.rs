@@ -31,5 +31,5 @@ mod way;
 #[cfg(test)]
 pub(crate) mod build;
 
-pub use decode::{Decoded, Envelopes, Met, Outer, Ports, Stop, Tunnel, decode, meet, resume};
+pub use decode::{Carrier, Decoded, Envelopes, Met, Ports, Start, Stop, carriers, decode, meet, resume};
 pub use fragment::{Extent, Fragment, Gathered, headers};

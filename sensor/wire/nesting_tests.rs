@@ -274,8 +274,10 @@ proptest! {
         let vlan = outermost(|around| around == Tag).map(|n| u16::try_from(n).unwrap());
         prop_assert_eq!(read.vlan, vlan);
         let is_ip = |around| !matches!(around, Tag | Labels | Wire | WireWithControlWord | Pppoe);
-        prop_assert_eq!(read.outer().map(|outer| outer.from), read.mirrored_by());
-        prop_assert!(read.outer().is_some() || around.iter().all(|(around, _)| !is_ip(*around)));
+        let carriers = carriers(Start::Frame(LinkType::Ethernet, &octets), &ports());
+        prop_assert_eq!(carriers.first().map(|carrier| (carrier.from, carrier.to)), read.carried_between());
+        prop_assert!(carriers.len() >= around.iter().filter(|(around, _)| is_ip(*around)).count());
+        prop_assert_eq!(read.is_carried_twice, carriers.len() > 1);
     }
 
     #[test]

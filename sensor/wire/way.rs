@@ -123,6 +123,7 @@ impl<'a> Way<'a> {
     fn carried(&mut self, packet: &'a [u8]) -> Result<(), Ignored> {
         self.enter()?;
         self.from_mac = None;
+        self.envelopes.is_carried_twice = self.envelopes.carrier.is_some();
         self.envelopes.carrier = self.envelopes.carrier.or(Some(packet));
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::dns::{Message, Record};
 use super::fragments::Cut;
+use super::tunnel::Tunnel;
 
 pub const FIN: u8 = 0x01;
 pub const SYN: u8 = 0x02;
@@ -89,6 +90,7 @@ struct Envelope {
     vlans: Vec<u16>,
     vni: Option<u32>,
     key: Option<u32>,
+    tunnel: Option<Tunnel>,
     mirror: Option<IpAddr>,
 }
 
@@ -147,6 +149,11 @@ impl Capture {
     /// Mirrors the frames that follow by GRE with this key.
     pub fn key(&mut self, key: Option<u32>) {
         self.envelope.key = key;
+    }
+
+    /// Carries the packets that follow through a tunnel, within whatever mirrors them.
+    pub fn tunnel(&mut self, tunnel: Option<Tunnel>) {
+        self.envelope.tunnel = tunnel;
     }
 
     /// Cuts the packets that follow into fragments, which follow one another by 10 µs.
@@ -279,6 +286,10 @@ impl Capture {
     }
 
     fn enveloped(&mut self, at: i64, from: IpAddr, to: IpAddr, packet: Vec<u8>) {
+        let (from, to, packet) = match self.envelope.tunnel {
+            Some(tunnel) => (tunnel.from, tunnel.to, tunnel.carry(&packet)),
+            None => (from, to, packet),
+        };
         let ethertype = if from.is_ipv4() { 0x0800 } else { 0x86dd };
         let mut octets = self.framed(from, to, ethertype, packet);
         let mirror = self.envelope.mirror.unwrap_or_else(|| ip("10.250.0.9"));
@@ -439,14 +450,14 @@ pub fn id_of(client: &str, server: &str, name: &str) -> u16 {
     octets.fold(7, |id: u16, octet| id.wrapping_mul(31).wrapping_add(u16::from(octet)))
 }
 
-fn udp(from_port: u16, to_port: u16, payload: &[u8]) -> Vec<u8> {
+pub fn udp(from_port: u16, to_port: u16, payload: &[u8]) -> Vec<u8> {
     let length = (8 + payload.len()) as u16;
     let header = [from_port, to_port, length, 0];
     let header: Vec<u8> = header.into_iter().flat_map(u16::to_be_bytes).collect();
     [&header, payload].concat()
 }
 
-fn ip_packet(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub fn ip_packet(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             let [a, b] = (20 + payload.len() as u16).to_be_bytes();

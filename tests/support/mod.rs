@@ -6,6 +6,7 @@ pub mod fragments;
 pub mod frames;
 pub mod programs;
 pub mod recipe;
+pub mod tunnel;
 
 pub use frames::{Capture, FileFormat, Link};
 pub use programs::{Replay, Seen};

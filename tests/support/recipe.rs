@@ -8,6 +8,7 @@
 //! vlan 7 9 | vlan none                          tags around what follows
 //! vni 42 [from 192.0.2.1] | vni none            VXLAN around what follows, and who mirrors
 //! key 9 | key none                              GRE with a key around what follows, within VXLAN if there is both
+//! tunnel gre 10.1.0.9 > 198.51.100.9 | tunnel none     what follows within gre, ipip or vxlan, inside of all the above
 //! fragments 64 [reversed] [without 2] [contradicted 2] | fragments none  what follows in fragments of so many octets
 //! mac 10.1.0.5 02:00:00:00:00:07                another hardware address than the derived one
 //! step [learn] [shift +90d] [again]             a further run over the same ledger, with frames of its own or the last ones
@@ -39,6 +40,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::dns::{self, Message, Record};
 use super::fragments::Cut;
 use super::frames::{self, ACK, Capture, FIN, FileFormat, Link, PSH, RST, SECOND, STEP, SYN, Segment};
+use super::tunnel::{Kind, Tunnel};
 
 /// One run over the ledger.
 #[derive(Debug, Clone)]
@@ -111,6 +113,14 @@ fn take(line: &str, steps: &mut Vec<Step>) {
             "none" => capture.key(None),
             key => capture.key(Some(number(key))),
         },
+        "tunnel" => {
+            capture.tunnel(Kind::named(words.next()).map(|kind| {
+                let from = frames::ip(words.next());
+                assert_eq!(words.next(), ">");
+                let to = frames::ip(words.next());
+                Tunnel { kind, from, to }
+            }));
+        }
         "fragments" => {
             let octets = Some(words.next()).filter(|word| *word != "none").map(number);
             capture.cut(Cut {

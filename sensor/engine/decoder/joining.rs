@@ -4,9 +4,9 @@
 //! as a frame is, and may lead to the next fragment.
 
 use crate::model::{Ignored, Timestamp};
-use crate::wire::{self, Met, Stop};
+use crate::wire::{self, Met, Start, Stop};
 
-use super::super::fragments::{Came, GivenUp, Joined};
+use super::super::fragments::{Came, GivenUp, Joined, Place};
 use super::{Decoder, Packets};
 
 /// How many datagrams may have been joined within each other. There are as many IP packets in a frame as there may be
@@ -16,16 +16,29 @@ const DEPTH: u8 = 9;
 impl Decoder {
     /// Takes what a frame, or a datagram that was joined, leads to.
     #[cold]
-    pub(super) fn meet(&mut self, met: Result<Met<'_>, Stop>, came: Came, joined: u8, out: &mut impl Packets) {
+    pub(super) fn meet(
+        &mut self,
+        met: Result<Met<'_>, Stop>,
+        start: Start<'_>,
+        place: Place,
+        came: Came,
+        joined: u8,
+        out: &mut impl Packets,
+    ) {
         let fragment = match met {
-            Ok(Met::Packet(decoded)) => {
-                return self.hand_on(&decoded, came.time, came.source, came.arrival, out);
-            }
+            Ok(Met::Packet(decoded)) => return self.hand_on(&decoded, start, place, came, out),
             Ok(Met::Fragment(_)) if joined >= DEPTH => return self.count_stop(Ignored::TooDeep.into()),
             Ok(Met::Fragment(fragment)) => fragment,
-            Err(stop) => return self.count_stop(stop),
+            Err(stop) => {
+                self.count_stop(stop);
+                if place == Place::Plain {
+                    self.leave(start, came, out);
+                }
+                return;
+            }
         };
-        let segment = self.segments.of(fragment.envelopes(), &mut self.report.segments);
+        let (_, place) = self.delivered(fragment.envelopes(), start, place, came, out);
+        let segment = self.segment(fragment.envelopes(), place);
         let whole = self.fragments.take(segment, &fragment, came, &mut self.report.counters);
         if let Some(whole) = whole {
             self.read(&whole, came.time, joined + 1, out);
@@ -41,7 +54,8 @@ impl Decoder {
         match &datagram.octets {
             Ok(octets) => {
                 let met = wire::resume(&datagram.gathered, octets, &self.ports);
-                self.meet(met, came, joined, out);
+                let start = Start::Datagram(&datagram.gathered, octets);
+                self.meet(met, start, datagram.place, came, joined, out);
             }
             Err(malformed) => self.count_stop((*malformed).into()),
         }

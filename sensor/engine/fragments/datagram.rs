@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::model::{Counter, Counters, Ignored, Timestamp};
 use crate::wire::{self, Extent, Fragment, Gathered};
 
-use super::{AGE, Came, Joined, Key, PATIENCE};
+use super::{AGE, Came, Joined, Key, PATIENCE, Place};
 
 /// Octets that a datagram takes beside its fragments, its share of the table and its first node of fragments included.
 const DATAGRAM: usize = 1024;
@@ -287,6 +287,11 @@ impl Datagram {
             octets,
             gathered: self.gathered.clone(),
             came: self.came,
+            place: if self.key.segment.is_tunnel() {
+                Place::Tunnel
+            } else {
+                Place::Plain
+            },
         })
     }
 

@@ -195,6 +195,37 @@ fn rule_w4_an_outer_and_an_inner_packet_may_both_be_in_fragments() {
 }
 
 #[test]
+fn rule_w2_a_tunnel_in_fragments_with_fragments_inside_leads_outside_once_a_packet() {
+    let inner = pieces(&four(&response(100)), &[5, 9]);
+    let tunnelled = inner.iter().enumerate().map(|(n, piece)| {
+        let carrier = [&[0, 0, 8, 0][..], piece].concat();
+        let mut outer = build::ipv4([10, 1, 0, 9], [203, 0, 113, 9], 47, &carrier);
+        outer[5] = n as u8;
+        outer
+    });
+    let outer: Vec<Vec<u8>> = tunnelled.collect();
+    let octets: Vec<u32> = outer.iter().map(|packet| packet.len() as u32 - 20).collect();
+    let cut: Vec<Vec<u8>> = outer.iter().flat_map(|packet| pieces(packet, &[24])).collect();
+    for given in [decode_row(&all_framed(&outer)), decode_row(&all_framed(&cut))] {
+        given.assert_balanced();
+        assert_eq!(given.count(Counter::Tunnels), 3);
+        let (inside, carriers): (Vec<_>, Vec<_>) =
+            given.packets.iter().partition(|(packet, _)| packet.segment.is_tunnel());
+        assert!(
+            carriers
+                .iter()
+                .map(|(packet, _)| packet.payload_octets)
+                .eq(octets.iter().copied())
+        );
+        assert_eq!(inside.len(), 1);
+        assert_eq!(
+            (inside[0].0.from_port, inside[0].1.len()),
+            (53, inside[0].0.payload_octets as usize)
+        );
+    }
+}
+
+#[test]
 fn rule_w3_fragments_of_two_segments_are_two_datagrams() {
     let halves = pieces(&four(&response(60)), &[4]);
     let mirrored = |vni, half: &Vec<u8>| build::vxlan(vni, &framed(half));

@@ -143,7 +143,7 @@ impl Judge {
             several_names: has_several,
             untrusted_server: is_untrusted,
             indicator: false,
-            port: Some(contact.responder.port),
+            port: contact.port(),
             transport: Some(contact.transport),
             domain: domain.as_deref(),
             is_shared: tenant.is_some(),
@@ -153,7 +153,7 @@ impl Judge {
             tenant,
             name: evidence.as_ref().map(|evidence| evidence.name.clone()),
             ip: Some(contact.responder.ip),
-            port: Some(contact.responder.port),
+            port: contact.port(),
             transport: Some(contact.transport),
         };
         let record = self.registry.record(who.id);
@@ -195,7 +195,7 @@ impl Judge {
                 octets_in: contact.octets_in,
                 duration: contact.last.since(contact.first).as_seconds(),
                 end: contact.end,
-                community_id: Some(community_id(contact.transport, contact.originator, contact.responder)),
+                community_id: community_id(contact.transport, contact.originator, contact.responder),
             },
             baseline: AlertBaseline {
                 window_days: u32::try_from(self.policy.baseline.window.whole_days()).unwrap_or(u32::MAX),

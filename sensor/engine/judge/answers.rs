@@ -21,7 +21,7 @@ impl Judge {
                 Matter::Matched => AnswerUse::Evidence,
                 Matter::OffPort => AnswerUse::OffPort,
                 Matter::Unmatched if self.is_admitted(&answer) => AnswerUse::Evidence,
-                Matter::Unmatched => AnswerUse::Unsolicited,
+                Matter::Unmatched | Matter::Tunnel => AnswerUse::Unsolicited,
             };
             self.write_answer(&answer, answer_use);
             if answer_use == AnswerUse::Evidence {

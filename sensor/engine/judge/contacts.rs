@@ -115,10 +115,15 @@ impl Contact {
         }
     }
 
-    /// Says whether its originator has shown that it is one: in the middle of a flow it has to have sent something (rule
-    /// F3).
+    /// Returns the responder's port, if the transport has ports.
+    pub fn port(&self) -> Option<u16> {
+        self.transport.has_ports().then_some(self.responder.port)
+    }
+
+    /// Says whether its originator has shown that it is one: in the middle of a flow, and of a tunnel, it has to have sent
+    /// something (rules F3 and W2).
     pub fn is_spoken_for(&self) -> bool {
-        self.start != FlowStart::Midstream || self.has_spoken
+        (self.start != FlowStart::Midstream && self.transport.has_ports()) || self.has_spoken
     }
 
     /// Returns the contact as the ledger keeps it.

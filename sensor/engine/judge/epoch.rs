@@ -105,7 +105,7 @@ impl Judge {
         if self.records == Records::Wanted {
             let mut ended: Vec<&FlowUpdate> = reports.iter().flat_map(|report| &report.flows.others_ended).collect();
             ended.extend(candidates.iter().map(|(_, update)| update));
-            ended.sort_unstable_by_key(|update| update.flow);
+            ended.sort_unstable_by_key(|update| (update.flow, update.key.segment().is_tunnel()));
             for update in ended {
                 self.write_flow(update);
             }
@@ -138,6 +138,9 @@ impl Judge {
         for (segment, detail) in &decoded.segments {
             self.texts.add(*segment, detail);
             self.number(*segment);
+        }
+        for tunnel in &decoded.tunnels {
+            self.tell_tunnel(tunnel);
         }
         let taken = Taken::of(&decoded.counters);
         self.loss.add(mark.now, taken);

@@ -33,6 +33,11 @@ pub(super) fn originator(
     let listens = |side: Side| facts.is_listening(key.segment(), key.transport(), key.endpoint(side), at);
     let class_of = |side: Side| class(key.endpoint(side).port);
     match update.opening {
+        // A tunnel has no side that asks: as soon as the internal one sends, it is a contact (rule W2).
+        _ if !key.transport().has_ports() => {
+            let internal = if is_external(opener) { other } else { opener };
+            Some((internal, FlowStart::Datagram))
+        }
         Opening::Syn => Some((opener, FlowStart::Syn)),
         Opening::SynAck => Some((other, FlowStart::Midstream)),
         Opening::Datagram => {

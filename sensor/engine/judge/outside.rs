@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use crate::model::{EventKind, Segment, Timestamp};
 
-use super::super::report::Report;
+use super::super::report::{Report, TunnelSeen};
 use super::Judge;
 
 /// Above this share of a segment's flows with both ends outside, a prefix seems to be missing (rule S1).
@@ -24,6 +24,23 @@ pub(super) struct Outside {
 }
 
 impl Judge {
+    /// Tells of envelopes that lead outside (rule W2): the settings may lack a mirror, or a tunnel of the estate's own.
+    pub(super) fn tell_tunnel(&mut self, tunnel: &TunnelSeen) {
+        let outside = if self.is_internal(tunnel.from) {
+            tunnel.to
+        } else {
+            tunnel.from
+        };
+        let text = format!(
+            "envelopes in {} from {} to {}: what is inside goes to the records only; if {outside} mirrors traffic to here or is the far \
+             end of a tunnel of yours, add it to [wire] tunnels",
+            tunnel.transport.name(),
+            tunnel.from,
+            tunnel.to
+        );
+        self.tell(tunnel.at, EventKind::TunnelOutside, text);
+    }
+
     /// Counts an epoch's flows with both ends outside, and tells which prefix seems to be missing.
     pub(super) fn count_outside(&mut self, all: &mut Report, now: Timestamp) {
         for (segment, opened, outside) in all.opened.drain(..) {

@@ -5,7 +5,9 @@ use std::iter;
 use smallvec::SmallVec;
 
 use crate::baseline::{ContactFacts, PairPlace};
-use crate::model::{ContactDestination, ContactRecord, Counter, Fate, LedgerError, Novelty, PairKey, Record, Verdict};
+use crate::model::{
+    ContactDestination, ContactEnd, ContactRecord, Counter, Fate, LedgerError, Novelty, PairKey, Record, Verdict,
+};
 
 use super::Judge;
 use super::contacts::Contact;
@@ -85,8 +87,8 @@ impl Judge {
             ts: contact.first,
             frame: contact.flow,
             transport: contact.transport,
-            originator: contact.originator,
-            responder: contact.responder,
+            originator: ContactEnd::of(contact.transport, contact.originator),
+            responder: ContactEnd::of(contact.transport, contact.responder),
             segment: self.text_of(contact.segment),
             workload: self.workload_name(who, contact.originator.ip),
             name: evidence.as_ref().map(|evidence| evidence.name.clone()),
@@ -125,7 +127,7 @@ pub(super) fn facts_of<'a>(contact: &Contact, meaning: &'a Meaning) -> ContactFa
         last: contact.last,
         octets_out: contact.octets_out,
         octets_in: contact.octets_in,
-        port: contact.responder.port,
+        port: contact.port(),
         name,
     }
 }

@@ -34,10 +34,12 @@ impl Judge {
 
     /// Writes the record of a flow that ended, or that is open when input ends.
     pub(super) fn write_flow(&mut self, update: &FlowUpdate) {
-        if self.records == Records::NotWanted {
+        if self.records == Records::NotWanted || update.is_tunnel {
             return;
         }
-        let known = self.contacts.side_of(update.flow);
+        // The frame that opened a flow in a tunnel may have opened that of the tunnel too.
+        let is_contact = !update.key.segment().is_tunnel();
+        let known = self.contacts.side_of(update.flow).filter(|_| is_contact);
         let told = originator(update, &self.facts, |side| {
             !self.is_internal(update.key.endpoint(side).ip)
         });

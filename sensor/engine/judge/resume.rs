@@ -52,7 +52,7 @@ fn tuple_of(contact: &Contact) -> Tuple {
 const fn patience(transport: Transport) -> Span {
     match transport {
         Transport::Tcp => TCP_IDLE,
-        Transport::Udp => UDP_IDLE,
+        Transport::Udp | Transport::Gre | Transport::Ipip => UDP_IDLE,
     }
 }
 

@@ -88,6 +88,9 @@ impl Part {
 
     fn query(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> Result<(), Malformed> {
         let query = dns::parse_query(payload)?;
+        if packet.segment.is_tunnel() {
+            return Ok(());
+        }
         shared.report.counters.count(Counter::DnsQueries);
         let key = QueryKey {
             segment: packet.segment,
@@ -110,6 +113,13 @@ impl Part {
 
     fn response(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> Result<(), Malformed> {
         let response = dns::parse_response(payload)?;
+        if packet.segment.is_tunnel() {
+            shared.report.counters.count(Counter::TunnelDns);
+            if response.rcode == NO_ERROR && shared.setup.records == Records::Wanted {
+                show(&response, packet, Matter::Tunnel, shared);
+            }
+            return Ok(());
+        }
         let counters = &mut shared.report.counters;
         counters.count(Counter::DnsResponses);
         counters.add(Counter::DnsRecordsMalformed, u64::from(response.malformed_records));
@@ -166,7 +176,9 @@ impl Part {
     fn dns_flow(&mut self, packet: &Packet, shared: &mut Shared) {
         let network = &shared.setup.network;
         let ends = (network.locality(packet.from), network.locality(packet.to));
-        if ends == (Locality::Internal, Locality::External) {
+        if packet.segment.is_tunnel() {
+            // The records are all that it goes to.
+        } else if ends == (Locality::Internal, Locality::External) {
             let today = packet.time.day();
             let key = (packet.segment, packet.from, packet.to);
             let latest = self.dns_contacts.get(&key).copied();

@@ -62,6 +62,7 @@ impl Part {
                 }
             }
             Layer4::Tcp { .. } => carries_dns = self.segment(packet, payload, shared),
+            Layer4::Tunnel(_) => {}
         }
         self.flow(packet, carries_dns, shared);
     }
@@ -75,6 +76,12 @@ impl Part {
             ends = Some(found);
             class_of(packet, found)
         });
+        if packet.segment.is_tunnel() {
+            // The records are all that it goes to.
+            let opened = u64::from(taken == Taken::Opened);
+            shared.report.counters.add(Counter::TunnelFlows, opened);
+            return;
+        }
         match taken {
             Taken::Continued => {}
             Taken::Opened => {
@@ -140,6 +147,7 @@ impl Part {
 /// Says which table a flow belongs to that this packet opens.
 fn class_of(packet: &Packet, ends: (Locality, Locality)) -> Class {
     match ends {
+        _ if packet.segment.is_tunnel() => Class::Other,
         (Locality::Internal, Locality::External) => Class::Candidate,
         (Locality::External, Locality::Internal) if !is_syn(packet) => Class::Candidate,
         _ => Class::Other,
@@ -159,7 +167,7 @@ fn counter_of(packet: &Packet, ends: (Locality, Locality)) -> Counter {
 fn is_syn(packet: &Packet) -> bool {
     match packet.layer4 {
         Layer4::Tcp { flags, .. } => flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK),
-        Layer4::Udp => false,
+        Layer4::Udp | Layer4::Tunnel(_) => false,
     }
 }
 

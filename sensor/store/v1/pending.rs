@@ -16,10 +16,13 @@ use super::VERSION;
 use super::octets::{Octets, put_address, put_signed, put_text, put_varint};
 
 /// In the first octet, behind start (two bits) and outcome (three bits).
-const UDP: u8 = 0x20;
+const NOT_TCP: u8 = 0x20;
 const DNS: u8 = 0x40;
 const MAC: u8 = 0x80;
-/// In the second octet, behind the end: the segment is that of the contact before.
+/// In the second octet, behind the end (three bits): what is neither TCP nor UDP, and that the segment is that of the
+/// contact before.
+const GRE: u8 = 0x20;
+const IPIP: u8 = 0x40;
 const SEGMENT_BEFORE: u8 = 0x80;
 
 /// What a contact takes on average, rounded up.
@@ -102,11 +105,15 @@ fn put_contact(row: &mut Vec<u8>, contact: &PendingContact, before: Option<&Pend
     row.push(
         start
             | outcome << 2
-            | flag(contact.transport == Transport::Udp, UDP)
+            | flag(contact.transport != Transport::Tcp, NOT_TCP)
             | flag(contact.holds_dns, DNS)
             | flag(contact.mac.is_some(), MAC),
     );
-    row.push(end | flag(has_segment_before, SEGMENT_BEFORE));
+    row.push(
+        end | flag(contact.transport == Transport::Gre, GRE)
+            | flag(contact.transport == Transport::Ipip, IPIP)
+            | flag(has_segment_before, SEGMENT_BEFORE),
+    );
     let (arrival, ts) = before.map_or((0, 0), |before| (before.arrival.0, before.ts.0));
     put_signed(row, contact.arrival.0.wrapping_sub(arrival).cast_signed());
     put_signed(row, contact.ts.0.wrapping_sub(ts));
@@ -142,7 +149,14 @@ fn read_contact(octets: &mut Octets<'_>, before: Option<&PendingContact>) -> Opt
         _ => return None,
     };
     let has_segment_before = end & SEGMENT_BEFORE != 0;
-    let end = match end & !SEGMENT_BEFORE {
+    let transport = match (flags & NOT_TCP, end & (GRE | IPIP)) {
+        (0, 0) => Transport::Tcp,
+        (NOT_TCP, 0) => Transport::Udp,
+        (NOT_TCP, GRE) => Transport::Gre,
+        (NOT_TCP, IPIP) => Transport::Ipip,
+        _ => return None,
+    };
+    let end = match end & !(SEGMENT_BEFORE | GRE | IPIP) {
         0 => None,
         1 => Some(FlowEnd::Closed),
         2 => Some(FlowEnd::Reset),
@@ -174,11 +188,7 @@ fn read_contact(octets: &mut Octets<'_>, before: Option<&PendingContact>) -> Opt
         arrival,
         ts,
         last,
-        transport: if flags & UDP == 0 {
-            Transport::Tcp
-        } else {
-            Transport::Udp
-        },
+        transport,
         originator,
         responder,
         mac,
