@@ -57,6 +57,7 @@ scale: setup ## what a million pairs and a hundred thousand workloads cost
 bench: setup ## measure the stages and whole replays
 	$(CARGO) bench --locked --profile release
 
-live: build ## a lab of network namespaces: live has to raise what replay raises (root)
+live: build ## labs of network namespaces: live has to raise what replay raises (root)
 	@scripts/setup.sh --tests
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/live.sh
+	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/listen.sh

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! capture ──Frame──► decode ──Packet──► partitions ──Report per epoch──► judge ──Batch──► commit ──► deliver ──► sinks
-//! live | file        wire::*            flow, query tables               names → destination  store     syslog, files
+//! live, udp, file    wire::*            flow, query tables               names → destination  store     syslog, files
 //!                    pure               answers ─► names                 workload → baseline
 //! ```
 //!
@@ -31,7 +31,7 @@
 //!
 //! # The modules, in the order of a packet's way
 //!
-//! - [`capture`] hands over frames, from an interface or a file.
+//! - [`capture`] hands over frames, from an interface, UDP sockets or a file.
 //! - [`wire`] finds the innermost TCP or UDP packet of a frame, and reads DNS messages.
 //! - [`engine`] joins the stages: decoder, workers with their partitions, and the judge.
 //! - [`flow`] follows flows; [`names`] remembers which address goes by which name.
@@ -57,7 +57,7 @@ pub mod alerting;
 pub mod baseline;
 #[expect(
     clippy::disallowed_methods,
-    reason = "the mark on a quiet link is the system's time, as that of frames is"
+    reason = "the mark on a quiet link, and what came until now, go by the system's time, as frames do"
 )]
 pub mod capture;
 pub mod command;

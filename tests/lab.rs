@@ -1,11 +1,11 @@
-//! The live sensor on a mirror in a lab of network namespaces: `tests/lab/live.sh`, which needs root.
+//! The live sensor on mirrors in labs of network namespaces: `tests/lab/live.sh` and `tests/lab/listen.sh`, which need root.
 
 use std::process::{Command, Stdio};
 
 use crate::support::checkout;
 use crate::support::programs::skip;
 
-const TOOLS: [&str; 11] = [
+const TOOLS: [&str; 12] = [
     "ip",
     "tc",
     "ethtool",
@@ -17,6 +17,7 @@ const TOOLS: [&str; 11] = [
     "tcpreplay",
     "rsyslogd",
     "jq",
+    "setpriv",
 ];
 
 fn is_there(tool: &str) -> bool {
@@ -28,28 +29,28 @@ fn is_there(tool: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-#[test]
-fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
+/// Runs a script of the lab, which says by its exit status whether everything was right.
+fn run(script: &str) {
     let id = Command::new("id").arg("-u").output().expect("id can be run");
     if id.stdout.trim_ascii() != b"0" {
-        skip("the lab: it needs root");
+        skip(&format!("{script}: it needs root"));
         return;
     }
     let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !is_there(tool)).collect();
     if !missing.is_empty() {
         skip(&format!(
-            "the lab: tests/lab/install.sh installs what is missing: {}",
+            "{script}: tests/lab/install.sh installs what is missing: {}",
             missing.join(" ")
         ));
         return;
     }
     let output = Command::new("sh")
-        .arg(checkout("tests/lab/live.sh"))
+        .arg(checkout(script))
         .env("SENSOR", env!("CARGO_BIN_EXE_sensor"))
         .env("REPLAY", env!("CARGO_BIN_EXE_replay"))
         .stdin(Stdio::null())
         .output()
-        .expect("live.sh can be run");
+        .expect("the script can be run");
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
     assert!(
         output.status.success(),
@@ -57,4 +58,14 @@ fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
         text(&output.stdout),
         text(&output.stderr)
     );
+}
+
+#[test]
+fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
+    run("tests/lab/live.sh");
+}
+
+#[test]
+fn listening_without_privilege_raises_what_the_interface_and_a_replay_raise() {
+    run("tests/lab/listen.sh");
 }

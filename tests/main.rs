@@ -12,6 +12,7 @@ mod envelopes;
 mod fragments;
 mod inputs;
 mod lab;
+mod listen;
 mod properties;
 mod refusals;
 mod scenarios;

@@ -255,6 +255,54 @@ fn long() -> Vec<u8> {
 }
 
 #[test]
+fn what_cannot_be_listened_on_is_refused() {
+    let place = Place::new();
+    let state = place.path("state");
+    let refused_with = |arguments: &[&str], status| {
+        let start = ["run", "--state", text(&state)];
+        refused(programs::sensor(&[&start, arguments].concat()), status)
+    };
+    let port = "udp://0.0.0.0:9";
+    for (arguments, words) in [
+        (&[][..], &["--interface", "--listen", "[capture]"][..]),
+        (&["--interface", "lo", "--listen", port], &["cannot be used with"]),
+        (&["--listen", "4789"], &["--listen", "udp://0.0.0.0:4789"]),
+        (
+            &["--listen", "udp://localhost:4789"],
+            &["localhost", "address of this machine"],
+        ),
+        (&["--listen", port], &[port, "network.vxlan_ports", "vxlan://0.0.0.0:9"]),
+        (&["--listen", "geneve://0.0.0.0:4789"], &["port 4789 is one of vxlan"]),
+        (
+            &["--listen", "vxlan://[::]", "--listen", "udp://[::]:4789"],
+            &["udp://[::]:4789", "twice"],
+        ),
+    ] {
+        assert_says(&refused_with(arguments, 2), words);
+    }
+    assert!(!state.exists(), "what is refused leaves nothing behind");
+    let settings = place.file(
+        "sensor.toml",
+        b"[capture]\nlisten = [\"udp://0.0.0.0:4789\", \"udp://0.0.0.0:9\"]\n",
+    );
+    let error = refused_with(&["--config", text(&settings)], 2);
+    assert_says(&error, &["sensor.toml:2", "capture.listen[1]", "vxlan://0.0.0.0:9"]);
+}
+
+#[test]
+fn an_address_that_cannot_be_had_fails_and_says_what_to_do() {
+    let place = Place::new();
+    let state = place.path("state");
+    let fails_on = |url: &str| refused(programs::sensor(&["run", "--state", text(&state), "--listen", url]), 1);
+    let taken = std::net::UdpSocket::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("vxlan://{}", taken.local_addr().expect("an address"));
+    assert_says(&fails_on(&url), &[&url, "the port is taken", "ss -lunp", "in use"]);
+    // An address of RFC 5737, which no machine has.
+    let error = fails_on("udp://192.0.2.1:4789");
+    assert_says(&error, &["udp://192.0.2.1:4789", "no interface has", "0.0.0.0"]);
+}
+
+#[test]
 fn rule_a4_a_receiver_that_is_not_there_loses_nothing() {
     let place = Place::new();
     let (state, good) = (place.path("state"), place.path("good.pcap"));

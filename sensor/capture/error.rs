@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::model::Listen;
+
 /// Why a capture cannot be opened or read on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -64,14 +66,55 @@ pub enum CaptureError {
         /// What libpcap says.
         source: pcap::Error,
     },
-    /// Waiting for the interface failed.
+    /// An address cannot be listened on.
+    #[error("cannot listen on {url}{advice}")]
+    Listen {
+        /// The address, as it was named.
+        url: String,
+        /// What may be done about it, in words that follow.
+        advice: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Sockets cannot be read on.
+    #[error("cannot receive on {addresses}")]
+    Receive {
+        /// The addresses, as they were named.
+        addresses: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Waiting for frames failed.
     #[error("cannot wait for {interface}")]
     Wait {
-        /// The interface, as it was named.
+        /// The interface or the addresses, as they were named.
         interface: String,
         /// What the system says.
         source: io::Error,
     },
+}
+
+impl CaptureError {
+    /// Returns the error of an address that cannot be listened on.
+    pub(super) fn listen(listen: &Listen, source: io::Error) -> Self {
+        let advice = match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                ", the port is taken: `ss -lunp` says by whom (a VXLAN or GENEVE device of the kernel has no process)"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                ", no interface has this address: 0.0.0.0 or [::] stands for all that there are"
+            }
+            io::ErrorKind::PermissionDenied => {
+                ", a port below 1024 takes CAP_NET_BIND_SERVICE: choose a higher one, such as vxlan://0.0.0.0:4789"
+            }
+            _ => "",
+        };
+        Self::Listen {
+            url: listen.url.to_string(),
+            advice,
+            source,
+        }
+    }
 }
 
 /// Returns the name of a link type, or its number if libpcap knows none.

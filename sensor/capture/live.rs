@@ -1,35 +1,57 @@
-//! Live capture on one interface through libpcap. It listens only: nothing is ever sent.
+//! What live frames come from: an interface, or UDP sockets that a mirror sends to.
 
-use std::os::fd::AsFd;
+use std::fmt;
 
-use pcap::{Active, Capture, Precision};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::Timespec;
 
-use super::error::{CaptureError, link_name};
-use super::savefile::time_of;
-use crate::model::{Frame, LinkType, SourceId, Span, Timestamp};
+use super::device::Device;
+use super::error::CaptureError;
+use super::sockets::Sockets;
+use crate::model::{Frame, Listen, SourceId, Timestamp};
 
-/// The interface that stands for all of them on Linux; it cannot be made promiscuous.
-const ANY: &str = "any";
-/// Octets of a frame that are kept: all of it, with segmentation offload as well.
-const SNAP: i32 = 262_144;
-/// How long the kernel may hold a frame back to hand it over with others, in milliseconds.
-const HELD: i32 = 50;
 /// How long a call waits for a frame, so that its caller can make a mark on a quiet link.
-const WAIT: Timespec = Timespec {
+pub(super) const WAIT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
 /// Frames that one call gives at most, so that its caller sees time pass on a busy link too.
-const BATCH: usize = 8192;
+pub(super) const BATCH: usize = 8192;
 
-/// An interface that frames are captured on.
-pub struct Live {
-    interface: String,
-    source: SourceId,
-    link: LinkType,
-    capture: Capture<Active>,
-    drops: Drops,
+/// Where live frames are to come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LiveFrom {
+    /// An interface, by its name.
+    Interface(String),
+    /// UDP sockets.
+    Sockets {
+        /// The addresses; at least one.
+        listens: Vec<Listen>,
+        /// How many sockets each of them has.
+        each: usize,
+    },
+}
+
+impl fmt::Display for LiveFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interface(name) => f.write_str(name),
+            Self::Sockets { listens, .. } => {
+                for (position, listen) in listens.iter().enumerate() {
+                    let separator = if position == 0 { "" } else { ", " };
+                    write!(f, "{separator}{}", listen.url)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Gives frames as they come.
+pub struct Live(Kind);
+
+enum Kind {
+    Interface(Device),
+    Sockets(Sockets),
 }
 
 /// What one call of [`Live::poll`] came to.
@@ -37,7 +59,8 @@ pub struct Live {
 pub struct Polled {
     /// Frames given.
     pub frames: usize,
-    /// Whether the interface went down or away; it gives frames again once it is back up under the same number.
+    /// Whether the interface went down or away; it gives frames again once it is back up under the same number. Sockets
+    /// outlast their interfaces, so they are never down.
     pub is_down: bool,
 }
 
@@ -49,155 +72,63 @@ impl Polled {
     }
 }
 
-/// A running total from libpcap's counters of 32 bits.
-#[derive(Default)]
-struct Drops {
-    seen: u32,
-    total: u64,
-}
-
-impl Drops {
-    fn advance(&mut self, now: u32) {
-        self.total += u64::from(now.wrapping_sub(self.seen));
-        self.seen = now;
-    }
-}
-
 impl Live {
-    /// Opens an interface in promiscuous mode with a ring of about this many octets, which bridges pauses of the
-    /// reader; its frames come from `source`.
+    /// Opens an interface in promiscuous mode, or sockets, with a ring or buffers of about this many octets in all, which
+    /// bridge pauses of the reader. Frames come from `source`, unless they say who mirrored them.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Interface`] when there is none of this name or the rights are missing, and
-    /// [`CaptureError::LinkType`] for a link type that the sensor does not know.
-    pub fn open(interface: &str, source: SourceId, ring_octets: u32) -> Result<Self, CaptureError> {
-        let failed = |source| CaptureError::Interface {
-            interface: interface.to_owned(),
-            source,
-        };
-        let capture = Capture::from_device(interface)
-            .map_err(failed)?
-            .promisc(interface != ANY)
-            .snaplen(SNAP)
-            .buffer_size(i32::try_from(ring_octets).unwrap_or(i32::MAX))
-            .precision(Precision::Nano)
-            .timeout(HELD)
-            .open()
-            .and_then(Capture::setnonblock)
-            .map_err(failed)?;
-        let number = capture.get_datalink().0;
-        let link = LinkType::from_number(number).ok_or_else(|| CaptureError::LinkType {
-            from: interface.to_owned(),
-            name: link_name(number),
-        })?;
-        Ok(Self {
-            interface: interface.to_owned(),
-            source,
-            link,
-            capture,
-            drops: Drops::default(),
-        })
+    /// [`CaptureError::Interface`] when there is none of this name or the rights are missing,
+    /// [`CaptureError::LinkType`] for a link type that the sensor does not know, and [`CaptureError::Listen`] for an
+    /// address that cannot be had.
+    pub fn open(from: &LiveFrom, source: SourceId, ring_octets: u32) -> Result<Self, CaptureError> {
+        Ok(Self(match from {
+            LiveFrom::Interface(name) => Kind::Interface(Device::open(name, source, ring_octets)?),
+            LiveFrom::Sockets { listens, each } => Kind::Sockets(Sockets::open(listens, *each, source, ring_octets)?),
+        }))
     }
 
     /// Hands over the frames that have come, at most 8,192; waits up to 100 ms if there are none.
     ///
-    /// The kernel may hand a frame over 50 ms after its time, so one that comes after an idle call may be that much
-    /// older than the call.
+    /// The kernel may hand a frame over some time after it came (50 ms on an interface), so one that comes after an idle
+    /// call may be that much older than the call.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Interface`] when libpcap cannot go on, [`CaptureError::Wait`] when waiting fails.
+    /// [`CaptureError::Interface`] or [`CaptureError::Receive`] when capture cannot go on, [`CaptureError::Wait`] when
+    /// waiting fails.
     pub fn poll(&mut self, each: &mut dyn FnMut(Frame<'_>)) -> Result<Polled, CaptureError> {
-        let polled = self.take(each)?;
-        if polled.frames > 0 || polled.is_down || !self.wait()? {
-            return Ok(polled);
-        }
-        self.take(each)
-    }
-
-    /// Hands over what is there.
-    fn take(&mut self, each: &mut dyn FnMut(Frame<'_>)) -> Result<Polled, CaptureError> {
-        let (source, link) = (self.source, self.link);
-        let taken = self.capture.dispatch(Some(BATCH), |packet| {
-            each(Frame {
-                time: time_of(packet.header),
-                source,
-                link,
-                octets: packet.data,
-            });
-        });
-        match taken {
-            Ok(frames) => Ok(Polled { frames, is_down: false }),
-            Err(pcap::Error::PcapError(reason)) if reason.contains("disappeared") => Ok(Polled {
-                frames: 0,
-                is_down: true,
-            }),
-            Err(source) => Err(CaptureError::Interface {
-                interface: self.interface.clone(),
-                source,
-            }),
+        match &mut self.0 {
+            Kind::Interface(device) => device.poll(each),
+            Kind::Sockets(sockets) => sockets.poll(each),
         }
     }
 
-    /// Waits for a frame; `false` if none came.
-    fn wait(&self) -> Result<bool, CaptureError> {
-        let mut descriptors = [PollFd::from_borrowed_fd(self.capture.as_fd(), PollFlags::IN)];
-        match poll(&mut descriptors, Some(&WAIT)) {
-            Ok(ready) => Ok(ready > 0),
-            // A signal is its handler's business; the caller looks at its stop flag after this call anyway.
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(errno) => Err(CaptureError::Wait {
-                interface: self.interface.clone(),
-                source: errno.into(),
-            }),
-        }
-    }
-
-    /// Returns until when the link is known to have been quiet after an idle call: now, less what the kernel may hold.
+    /// Returns until when the link is known to have been quiet after an idle call.
     ///
     /// Frames carry the system's time, so this is the one clock that can mark a quiet link; it enters the engine as data
     /// (rule T1).
     #[must_use]
     pub fn quiet_until(&self) -> Timestamp {
-        let since_1970 = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        let nanoseconds = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
-        Timestamp(nanoseconds).minus(Span::millis(2 * i64::from(HELD)))
-    }
-
-    /// Returns how many frames the kernel and the interface have dropped since this one was opened.
-    pub fn drops(&mut self) -> u64 {
-        if let Ok(now) = self.capture.stats() {
-            self.drops.advance(now.dropped.wrapping_add(now.if_dropped));
+        match &self.0 {
+            Kind::Interface(device) => device.quiet_until(),
+            Kind::Sockets(sockets) => sockets.quiet_until(),
         }
-        self.drops.total
     }
 
-    /// Returns how frames of this interface begin.
-    #[must_use]
-    pub const fn link(&self) -> LinkType {
-        self.link
+    /// Returns how many frames the kernel and the interface have dropped since this was opened.
+    pub fn drops(&mut self) -> u64 {
+        match &mut self.0 {
+            Kind::Interface(device) => device.drops(),
+            Kind::Sockets(sockets) => sockets.drops(),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn drops_go_on_where_the_counter_of_libpcap_turns_over() {
-        let mut drops = Drops::default();
-        for now in [u32::MAX - 1, 3, 3] {
-            drops.advance(now);
-        }
-        assert_eq!(drops.total, u64::from(u32::MAX) + 4);
-    }
-
-    #[test]
-    fn an_interface_that_is_not_there_is_named() {
-        let refused = Live::open("no-such-interface", SourceId(0), 1 << 20).err().unwrap();
-        assert_eq!(refused.to_string(), "cannot capture on no-such-interface");
-    }
+/// Returns the system's time, which is what the kernel gives frames.
+pub(super) fn now() -> Timestamp {
+    let since_1970 = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX))
 }

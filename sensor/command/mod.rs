@@ -30,7 +30,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Watch an interface that receives mirrored traffic, until SIGINT or SIGTERM.
+    /// Watch mirrored traffic, on an interface or on UDP sockets that mirrors send to, until SIGINT or SIGTERM.
     Run(live::Arguments),
     /// Read a settings file and say what is wrong with it, if anything is.
     Check(check::Arguments),

@@ -36,4 +36,20 @@ mod tests {
         }
         assert!(seen.iter().filter(|n| **n > 0).count() >= PARTITIONS / 2);
     }
+
+    #[test]
+    fn partitions_are_those_that_the_kernels_program_makes() {
+        // `capture/steering_tests.rs` has the same pairs.
+        for (a, b, expected) in [
+            ("10.1.0.5", "203.0.113.10", 43),
+            ("10.1.0.6", "198.51.100.80", 40),
+            ("10.1.0.5", "10.1.0.2", 20),
+            ("10.1.0.7", "203.0.113.66", 3),
+            ("fd00:10:1::5", "2001:db8:1::10", 57),
+            ("2001:db8::1", "2001:db8::2", 54),
+        ] {
+            let address = |text: &str| Address::from(text.parse::<std::net::IpAddr>().unwrap());
+            assert_eq!(partition(address(a), address(b)), expected, "{a}, {b}");
+        }
+    }
 }

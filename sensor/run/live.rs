@@ -1,11 +1,11 @@
-//! A live run: one interface until a signal says stop.
+//! A live run: an interface or sockets until a signal says stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::capture::Live;
+use crate::capture::{Live, LiveFrom};
 use crate::engine::{Decoder, Ending};
 use crate::model::{Counter, Policy, Sink, SourceId, Span};
 use crate::store::Store;
@@ -24,9 +24,9 @@ pub struct LiveRun {
     pub store: Arc<Store>,
     /// How many workers.
     pub threads: usize,
-    /// The interface.
-    pub interface: String,
-    /// Octets of the capture ring.
+    /// Where frames come from.
+    pub from: LiveFrom,
+    /// Octets of the capture ring, or of the buffers of all sockets.
     pub ring: u32,
     /// Where alerts go.
     pub sinks: Vec<Box<dyn Sink>>,
@@ -39,7 +39,7 @@ impl LiveRun {
     ///
     /// # Errors
     ///
-    /// When the interface, the ledger or an output fails.
+    /// When the interface or a socket, the ledger or an output fails.
     pub fn run(self, ready: impl FnOnce()) -> Result<Tally, RunError> {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
@@ -48,7 +48,7 @@ impl LiveRun {
                 .map_err(RunError::Signals)?;
             signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
         }
-        let mut live = Live::open(&self.interface, SourceId(0), self.ring)?;
+        let mut live = Live::open(&self.from, SourceId(0), self.ring)?;
         let mut decoder = Decoder::new(&self.policy, Span::ZERO, 1);
         let (pipeline, mut fan) = Pipeline::start(Parts {
             policy: self.policy,
@@ -76,7 +76,7 @@ impl LiveRun {
             if polled.is_down != was_down {
                 was_down = polled.is_down;
                 let state = if was_down { "down" } else { "up" };
-                tracing::warn!("interface {} is {state}", self.interface);
+                tracing::warn!("interface {} is {state}", self.from);
             }
             if polled.is_down {
                 std::thread::sleep(std::time::Duration::from_millis(100));

@@ -14,8 +14,8 @@ use std::sync::Arc;
 pub use refused::Refused;
 
 use crate::model::{
-    AggregateRule, BaselineMode, BaselinePolicy, NamesPolicy, NetworkPolicy, Policy, SegmentPolicy, SinkUrl, Span,
-    WorkloadRule,
+    AggregateRule, BaselineMode, BaselinePolicy, ListenUrl, NamesPolicy, NetworkPolicy, Policy, SegmentPolicy, SinkUrl,
+    Span, WorkloadRule,
 };
 
 /// What a settings file says.
@@ -61,7 +61,9 @@ pub struct BaselineSettings {
 pub struct CaptureSettings {
     /// The interface, unless the command line names one.
     pub interface: Option<Arc<str>>,
-    /// The ring between kernel and sensor, in octets.
+    /// The UDP sockets in place of an interface, unless the command line names some; each address once.
+    pub listen: Vec<ListenUrl>,
+    /// The ring between kernel and sensor, or the buffers of all sockets, in octets.
     pub ring: u64,
 }
 
@@ -97,6 +99,7 @@ impl Default for Settings {
             sinks: Vec::new(),
             capture: CaptureSettings {
                 interface: None,
+                listen: Vec::new(),
                 ring: RING,
             },
         }

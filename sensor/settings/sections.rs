@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::document::{Document, Table};
+use super::document::{Document, Table, Value};
 use super::refused::Refused;
 use super::values::{
     KEY, VLAN, VNI, addresses, duration, numbers, ports, prefix, prefixes, scopes, segment_name, segment_parts, size,
@@ -14,7 +14,7 @@ use super::values::{
 };
 use super::{Mode, Settings};
 use crate::destination::{Aggregation, AggregationError};
-use crate::model::{AggregateRule, NamedSegment, SegmentDetail, SinkUrl, Span, WorkloadRule};
+use crate::model::{AggregateRule, ListenUrl, NamedSegment, NetworkPolicy, SegmentDetail, SinkUrl, Span, WorkloadRule};
 
 /// Every table and its keys.
 const TABLES: [(&str, &[&str]); 11] = [
@@ -40,7 +40,7 @@ const TABLES: [(&str, &[&str]); 11] = [
     ("names", &["settle", "scopes", "resolvers", "trusted_servers"]),
     ("baseline", &["window", "retention", "learning", "learning_new"]),
     ("destination", &["public_suffix_list"]),
-    ("capture", &["interface", "ring"]),
+    ("capture", &["interface", "listen", "ring"]),
     ("workload", &["name", "prefixes", "group", "segment", "owner", "scopes"]),
     ("aggregate", &["suffix", "strip", "tenant", "verbatim", "alias_of"]),
     ("sink", &["url"]),
@@ -233,10 +233,31 @@ fn capture(root: &Table<'_>, settings: &mut Settings) -> Result<(), Refused> {
     if let Some(value) = table.get("interface") {
         settings.capture.interface = Some(word(&value)?);
     }
+    if let Some(value) = table.get("listen") {
+        if settings.capture.interface.is_some() {
+            return Err(value.refused_for("there is capture.interface too, and it is one or the other".into()));
+        }
+        settings.capture.listen = listen(&value, &settings.network)?;
+    }
     if let Some(value) = table.get("ring") {
         settings.capture.ring = size(&value, LEAST_RING)?;
     }
     Ok(())
+}
+
+/// Reads addresses to listen on. What comes to their ports is said by `[network]`, which is read before.
+fn listen(value: &Value<'_>, network: &NetworkPolicy) -> Result<Vec<ListenUrl>, Refused> {
+    let expected = "URLs, such as [\"udp://0.0.0.0:4789\"]";
+    let items = value.items(expected)?;
+    let mut urls = Vec::with_capacity(items.len());
+    for item in &items {
+        let url = item.text(expected)?.parse();
+        urls.push(url.map_err(|expected: String| item.refused(&expected))?);
+    }
+    match network.clone().listen(&urls) {
+        Ok(_) => Ok(urls),
+        Err((position, problem)) => Err(items.get(position).unwrap_or(value).refused_for(problem)),
+    }
 }
 
 fn workloads(root: &Table<'_>) -> Result<Vec<WorkloadRule>, Refused> {

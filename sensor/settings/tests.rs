@@ -50,6 +50,11 @@ fn the_example_names_every_default_and_its_examples_can_be_used() {
         Some(Policy::default().baseline.learning_new)
     );
     assert_eq!(settings.capture.interface.as_deref(), Some("eth1"));
+    // The one setting that excludes another of the examples.
+    let listen = EXAMPLE.lines().find_map(|line| line.strip_prefix("#   listen = "));
+    let instead = text.replace("interface = \"eth1\"", &format!("listen = {}", listen.unwrap()));
+    let urls: Vec<String> = read(&instead).capture.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(urls, ["udp://0.0.0.0:4789", "udp://[::]:6081", "vxlan://0.0.0.0:8472"]);
     assert_eq!(settings.sinks, ["tcp://siem.example:601".parse().unwrap()]);
     assert_eq!(
         settings.workloads,
@@ -292,6 +297,22 @@ fn a_refusal_names_file_line_key_what_was_found_and_what_was_expected() {
         (
             "[[sink]]\nurl = \"udp://a\"\n[[sink]]\nurl = \"udp://a:514\"",
             "sensor.toml:4: sink[1].url: udp://a:514 stands here twice",
+        ),
+        (
+            "[capture]\nlisten = [\"udp://0.0.0.0:4789\", \"4789\"]",
+            "sensor.toml:2: capture.listen[1]: found \"4789\", expected a URL such as udp://0.0.0.0:4789, udp://[::]:6081 or vxlan://192.0.2.1:8472",
+        ),
+        (
+            "[capture]\nlisten = [\"udp://0.0.0.0:4789\"]\n[network]\nvxlan_ports = [8472]",
+            "sensor.toml:2: capture.listen[0]: port 4789 is neither in network.vxlan_ports nor in network.geneve_ports; vxlan://0.0.0.0:4789 or geneve://0.0.0.0:4789 says which it is",
+        ),
+        (
+            "[capture]\nlisten = [\"udp://[::]:4789\", \"vxlan://[::]\"]",
+            "sensor.toml:2: capture.listen[1]: [::]:4789 stands there twice",
+        ),
+        (
+            "[capture]\nlisten = [\"udp://0.0.0.0:4789\"]\ninterface = \"eth1\"",
+            "sensor.toml:2: capture.listen: there is capture.interface too, and it is one or the other",
         ),
         (
             "[sink]\nurl = \"udp://a\"",

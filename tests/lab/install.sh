@@ -4,7 +4,7 @@
 set -eu
 
 PACKAGES="iproute2 ethtool nginx-light unbound nsd chrony curl bind9-dnsutils openssl
-  tcpdump tshark wireshark-common tcpreplay rsyslog jq python3-minimal"
+  tcpdump tshark wireshark-common tcpreplay rsyslog jq python3-minimal util-linux"
 
 missing=
 for package in $PACKAGES; do
