@@ -62,7 +62,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Error> {
         policy,
     };
     let tally = run.run(|| tracing::info!("watching {from}; stop with SIGINT or SIGTERM"))?;
-    tracing::info!("stopped; counters: {}", tally.counters.to_json());
+    tracing::info!("stopped; counters: {}", tally.to_json());
     if tally.undelivered.is_empty() {
         Ok(())
     } else {

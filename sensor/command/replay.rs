@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{BaselineMode, Counter, Counters, SinkUrl, Span};
-use crate::run::{FileOrder, Progress, Replay};
+use crate::model::{BaselineMode, Counter, SinkUrl, Span};
+use crate::run::{FileOrder, Progress, Replay, Tally};
 use crate::settings::{Mode, Settings};
 use crate::sinks::{JsonLines, RecordFiles};
 use crate::store::Store;
@@ -127,7 +127,7 @@ fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()
     done();
     let (tally, damage) = outcome?;
     if let Some(path) = &arguments.stats {
-        write_stats(path, &tally.counters)?;
+        write_stats(path, &tally)?;
     }
     let count = |counter| tally.counters.get(counter);
     eprintln!(
@@ -149,8 +149,8 @@ fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()
     }
 }
 
-fn write_stats(path: &PathBuf, counters: &Counters) -> Result<(), Error> {
-    let text = counters.to_json().to_string();
+fn write_stats(path: &PathBuf, tally: &Tally) -> Result<(), Error> {
+    let text = tally.to_json().to_string();
     let written = File::create(path).and_then(|mut file| writeln!(file, "{text}"));
     written.map_err(|error| Error::Undelivered(format!("cannot write {}: {}", path.display(), with_causes(&error))))
 }

@@ -3,7 +3,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
-    Address, Arrival, Counter, Frame, Ignored, Layer4, LinkType, Packet, Policy, Segment, SourceId, Span, Timestamp,
+    Address, Arrival, BySource, Counter, Frame, Ignored, Layer4, LinkType, Packet, Policy, Segment, SourceId, Span,
+    Timestamp,
 };
 use crate::wire::{self, Start};
 
@@ -11,7 +12,7 @@ use super::clock::{Clock, Told};
 use super::fragments::{Came, Fragments, Place};
 use super::limits::Limits;
 use super::partition::partition;
-use super::report::{DecodeReport, Ending, Mark};
+use super::report::{DecodeReport, Ending, Mark, SourceSeen};
 use super::segments::Segments;
 
 mod joining;
@@ -56,7 +57,10 @@ pub struct Decoder {
     held: Option<Held>,
     fragments: Fragments,
     sources: HashMap<Address, SourceId, foldhash::fast::RandomState>,
-    next_source: u16,
+    own_sources: u16,
+    /// The addresses of the other sources, in the order of their numbers.
+    mirrors: Vec<Address>,
+    delivered: BySource,
     /// Sources that were told to the judge; the latest one stands apart, since frames of one source come in rows.
     told: HashSet<SourceId, foldhash::fast::RandomState>,
     latest: Option<SourceId>,
@@ -82,7 +86,9 @@ impl Decoder {
             held: None,
             fragments: Fragments::new(Limits::of(policy.memory).fragments),
             sources: HashMap::default(),
-            next_source: own_sources,
+            own_sources,
+            mirrors: Vec::new(),
+            delivered: BySource::default(),
             told: HashSet::default(),
             latest: None,
             report: DecodeReport::default(),
@@ -199,6 +205,16 @@ impl Decoder {
         }
         let (source, place) = self.delivered(&decoded.envelopes, start, place, came, out);
         self.tell_source(source, came.time);
+        if place == Place::Plain {
+            let tcp_octets = match decoded.layer4 {
+                Layer4::Tcp { .. } => u64::from(decoded.payload_octets),
+                _ => 0,
+            };
+            self.delivered.count(source, |delivered| {
+                delivered.packets += 1;
+                delivered.tcp_octets += tcp_octets;
+            });
+        }
         let packet = Packet {
             time: came.time,
             arrival: came.arrival,
@@ -221,7 +237,12 @@ impl Decoder {
         if self.latest != Some(source) {
             self.latest = Some(source);
             if self.told.insert(source) {
-                self.report.sources.push((source, at));
+                let mirror = source.0.checked_sub(self.own_sources);
+                self.report.sources.push(SourceSeen {
+                    source,
+                    at,
+                    mirror: mirror.and_then(|number| self.mirrors.get(usize::from(number)).copied()),
+                });
             }
         }
     }
@@ -249,9 +270,14 @@ impl Decoder {
         if let Some(known) = self.sources.get(&address) {
             return *known;
         }
-        let source = SourceId(self.next_source);
-        if self.next_source < SOURCES {
-            self.next_source += 1;
+        let number = u16::try_from(self.mirrors.len()).ok();
+        let source = SourceId(
+            number
+                .and_then(|number| self.own_sources.checked_add(number))
+                .unwrap_or(SOURCES),
+        );
+        if source.0 < SOURCES {
+            self.mirrors.push(address);
             self.sources.insert(address, source);
         }
         source
@@ -297,6 +323,8 @@ impl Decoder {
             ending,
         };
         self.clock.next_epoch();
-        out.mark(mark, std::mem::take(&mut self.report));
+        let mut report = std::mem::take(&mut self.report);
+        self.delivered.hand_over(&mut report.delivered);
+        out.mark(mark, report);
     }
 }

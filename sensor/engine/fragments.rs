@@ -87,6 +87,11 @@ impl GivenUp {
         self.datagram.beginning()
     }
 
+    /// Returns who delivered the latest of its fragments.
+    pub fn source(&self) -> SourceId {
+        self.datagram.source()
+    }
+
     /// Counts it and its frames; `gives` says that one of them stands for what its beginning gives.
     pub fn count(&self, gives: bool, counters: &mut Counters) {
         counters.count(Counter::FragmentsIncomplete);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::flow::FlowReport;
 use crate::model::{
-    Address, Arrival, Counters, Endpoint, Epoch, Evidence, MacAddress, NameRow, Segment, SegmentDetail, SourceId, Span,
-    Timestamp, Transport,
+    Address, Arrival, Counters, Delivered, Endpoint, Epoch, Evidence, MacAddress, NameRow, Segment, SegmentDetail,
+    SourceId, Span, Timestamp, Transport,
 };
 
 /// The end of an epoch, as it travels in the packet queues.
@@ -38,14 +38,27 @@ pub enum Ending {
 pub struct DecodeReport {
     /// The time of the first frame of the run, once it is known.
     pub first_frame: Option<Timestamp>,
-    /// Sources whose first packet came in this epoch, and when.
-    pub sources: Vec<(SourceId, Timestamp)>,
+    /// Sources whose first packet came in this epoch.
+    pub sources: Vec<SourceSeen>,
+    /// What each source delivered.
+    pub delivered: Vec<(SourceId, Delivered)>,
     /// Segments that were numbered in this epoch.
     pub segments: Vec<(Segment, SegmentDetail)>,
     /// Envelopes with an end outside that was not met before.
     pub tunnels: Vec<TunnelSeen>,
     /// What was counted.
     pub counters: Counters,
+}
+
+/// A source that was not met before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceSeen {
+    /// Its number.
+    pub source: SourceId,
+    /// When its first packet came.
+    pub at: Timestamp,
+    /// The address that mirrors; none for a file or an interface itself.
+    pub mirror: Option<Address>,
 }
 
 /// An envelope that leads outside (rule W2), told of once for each address outside.
@@ -88,6 +101,8 @@ pub enum Fact {
     MacRouter(Segment, MacAddress),
     /// A server answered a client's query.
     Answered(Answered),
+    /// A host speaks DNS that cannot be read (rule N5).
+    Encrypted(Segment, Address),
 }
 
 /// Feeds a few whole words to the hasher: a partition looks facts up several times a flow.
@@ -119,6 +134,10 @@ impl Hash for Fact {
             Self::MacRouter(segment, mac) => {
                 state.write_u64(word(4, *segment, 0));
                 state.write_u64(mac_of(mac));
+            }
+            Self::Encrypted(segment, client) => {
+                put(client);
+                state.write_u64(word(7, *segment, 0));
             }
             Self::Answered(answered) => {
                 put(&answered.client);
@@ -192,6 +211,8 @@ pub struct Report {
     pub facts: Vec<(Fact, Timestamp)>,
     /// Flows opened by segment, and how many of them had both ends outside (rule S1).
     pub opened: Vec<(Segment, u64, u64)>,
+    /// What was missing in what each source delivered.
+    pub delivered: Vec<(SourceId, Delivered)>,
     /// Some of the flows with both ends outside, to tell which prefix is missing.
     pub outside: Vec<(Segment, Address, Address)>,
     /// Names for the ledger, in its form.
@@ -212,6 +233,7 @@ impl Report {
             truncated,
             facts,
             opened,
+            delivered,
             outside,
             save,
             spare,
@@ -223,6 +245,7 @@ impl Report {
         truncated.clear();
         facts.clear();
         opened.clear();
+        delivered.clear();
         outside.clear();
         save.clear();
         spare.clear();

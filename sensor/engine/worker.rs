@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
-use crate::model::{Address, Counter, Counters, Ledger, MacAddress, NameWriter, Packet, Segment, Span};
+use crate::model::{Address, BySource, Counter, Counters, Ledger, MacAddress, NameWriter, Packet, Segment, Span};
 use crate::names::{Found, Interner, Names};
 
 use super::limits::Limits;
@@ -55,6 +55,8 @@ struct Shared {
     found: Found,
     writer: Box<dyn NameWriter>,
     report: Report,
+    /// What was missing in what each source delivered in this epoch.
+    delivered: BySource,
     /// When facts were told, each by a seeded 64-bit hash: two that share one are as likely as a disk's undetected read
     /// error.
     told: HashMap<u64, i32, foldhash::fast::RandomState>,
@@ -98,6 +100,7 @@ impl Worker {
                 writer: setup.ledger.name_writer(),
                 setup,
                 report: Report::default(),
+                delivered: BySource::default(),
                 told: HashMap::default(),
                 hasher: foldhash::quality::RandomState::default(),
                 hosts: HashMap::default(),
@@ -121,12 +124,19 @@ impl Worker {
             told,
             hosts,
             latest,
+            delivered,
             ..
         } = &mut self.shared;
         let Report { flows, counters, .. } = report;
         for part in self.parts.iter_mut().flatten() {
-            part.end_epoch(mark, flows, counters);
+            part.end_epoch(mark, flows, counters, delivered);
         }
+        for (source, octets) in flows.gaps.drain(..) {
+            let octets = u64::from(octets);
+            counters.add(Counter::TcpMissing, octets);
+            delivered.count(source, |delivered| delivered.tcp_missing += octets);
+        }
+        delivered.hand_over(&mut report.delivered);
         let has_ended = |update: &&FlowUpdate| update.end.is_some() && !update.key.segment().is_tunnel();
         let ends = |updates: &[FlowUpdate]| updates.iter().filter(has_ended).count();
         let ended = ends(&flows.candidates) + ends(&flows.others_ended);

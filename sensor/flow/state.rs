@@ -8,6 +8,8 @@ use super::key::{FlowKey, Side, Sides};
 
 /// How far ahead of the last octet a segment may lie; beyond a quarter of the sequence space it is a stray.
 const FARTHEST_AHEAD: u32 = 1 << 30;
+/// A gap counts for so many octets at most: one stray segment is not to pass for the loss of a whole stream.
+const GREATEST_GAP: u32 = 1 << 16;
 /// How far before the first octet seen a midstream flow may be extended: what reordering explains.
 const FARTHEST_BACK: u32 = 1 << 20;
 
@@ -88,6 +90,8 @@ struct Stream {
     end: u32,
     /// The sequence number of the first octet; moves back only for flows without a SYN.
     start: u32,
+    /// Octets between those seen that did not come; counted roughly, since only their number is known.
+    missing: u32,
     is_placed: bool,
     is_from_syn: bool,
 }
@@ -100,6 +104,7 @@ impl Stream {
                 octets: u64::from(payload),
                 end: first.wrapping_add(payload),
                 start: first,
+                missing: 0,
                 is_placed: true,
                 is_from_syn: true,
             };
@@ -117,6 +122,7 @@ impl Stream {
                 octets: u64::from(payload),
                 end,
                 start: sequence,
+                missing: 0,
                 is_placed: true,
                 is_from_syn: false,
             };
@@ -124,8 +130,13 @@ impl Stream {
         }
         let ahead = end.wrapping_sub(self.end);
         if ahead > 0 && ahead < FARTHEST_AHEAD {
+            let gap = ahead.saturating_sub(payload).min(GREATEST_GAP);
+            self.missing = self.missing.saturating_add(gap);
             self.octets += u64::from(ahead);
             self.end = end;
+        } else {
+            // It fills a gap, or it is one more copy while there is none.
+            self.missing = self.missing.saturating_sub(payload);
         }
         let back = self.start.wrapping_sub(sequence);
         if !self.is_from_syn && back > 0 && back < FARTHEST_BACK {
@@ -206,6 +217,8 @@ pub(super) struct Flow {
     pub end: Option<FlowEnd>,
     /// Whether all of its packets carried envelopes that lead outside.
     is_tunnel: bool,
+    /// Whether somebody looks at it again for its gaps.
+    is_watched: bool,
     /// Whether the flow stands in this epoch's list of changed flows.
     pub is_listed: bool,
     is_reported: bool,
@@ -245,6 +258,7 @@ impl Flow {
             syn_sequence,
             end: None,
             is_tunnel: true,
+            is_watched: false,
             is_listed: false,
             is_reported: false,
         }
@@ -296,6 +310,22 @@ impl Flow {
         } else {
             None
         }
+    }
+
+    /// Says whether octets that a side sent are missing, of which nobody was told yet. Those in a tunnel that leads outside
+    /// say nothing of the mirror.
+    pub fn opens_gap(&mut self, side: Side) -> bool {
+        self.streams.of(side).missing > 0
+            && !self.key.segment().is_tunnel()
+            && !std::mem::replace(&mut self.is_watched, true)
+    }
+
+    /// Returns who delivered the flow and how many octets of it are missing, if any are; each counts once.
+    pub fn take_missing(&mut self) -> Option<(SourceId, u32)> {
+        let Sides { low, high } = &mut self.streams;
+        let missing = std::mem::take(&mut low.missing).saturating_add(std::mem::take(&mut high.missing));
+        let was_watched = std::mem::take(&mut self.is_watched);
+        (was_watched && missing > 0).then_some((self.source, missing))
     }
 
     /// Notes that a side's payload is DNS; returns whether that is new.
@@ -362,6 +392,24 @@ pub(super) fn is_syn(flags: TcpFlags) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rule_n5_what_does_not_fill_a_gap_is_missing() {
+        let mut stream = Stream::default();
+        stream.syn(u32::MAX - 99, 0);
+        let first = u32::MAX - 98;
+        let mut take = |offset: u32, payload| {
+            stream.segment(first.wrapping_add(offset), payload);
+            stream.missing
+        };
+        assert_eq!(take(0, 50), 0);
+        assert_eq!(take(150, 50), 100, "two are missing");
+        assert_eq!(take(50, 50), 50, "one came late");
+        assert_eq!(take(200, 50), 50);
+        assert_eq!(take(100, 50), 0);
+        assert_eq!(take(100, 50), 0, "and again");
+        assert_eq!(take(250 + (1 << 20), 50), GREATEST_GAP);
+    }
 
     #[test]
     fn octets_are_counted_by_sequence_space() {

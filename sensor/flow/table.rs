@@ -1,15 +1,20 @@
 //! The flow table of one partition, bounded and timed in packet time (rules F1 to F6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::hint::black_box;
 
-use crate::model::{FlowEnd, Packet, Places, SECOND, Span, Timestamp, Transport};
+use crate::model::{Arrival, FlowEnd, Packet, Places, SECOND, SourceId, Span, Timestamp, Transport};
 
 use super::closed::Closed;
 use super::key::{FlowKey, Side};
 use super::slab::{MOST, NEVER, Slab};
 use super::state::{Change, Flow, FlowUpdate, Shown};
+
+/// What was sent twice, or came late, fills a gap within this time; what did not come by then was not captured.
+const GAP_PATIENCE: Span = Span::seconds(1);
+/// Flows that are looked at for their gaps; those of more are told when they end.
+const GAPS: usize = 1 << 12;
 
 /// In the handle of a flow: it stands among the others.
 const OTHER_BIT: u32 = MOST;
@@ -48,6 +53,8 @@ pub struct FlowReport {
     pub evicted_candidates: u64,
     /// How many other flows were evicted.
     pub evicted_others: u64,
+    /// Octets of TCP that did not come, by who delivers their flow (rule N5).
+    pub gaps: Vec<(SourceId, u32)>,
 }
 
 impl FlowReport {
@@ -55,6 +62,7 @@ impl FlowReport {
     pub fn clear(&mut self) {
         self.candidates.clear();
         self.others_ended.clear();
+        self.gaps.clear();
         (self.evicted_candidates, self.evicted_others) = (0, 0);
     }
 }
@@ -67,6 +75,8 @@ pub struct FlowTable {
     candidates: Slab,
     others: Slab,
     closed: Closed,
+    /// Flows with octets missing, and since when: what fills a gap is given some time.
+    gaps: VecDeque<(u32, Arrival, Timestamp)>,
     /// When to look at which flow again, by second of packet time.
     timers: BTreeMap<i64, Vec<u32>>,
     report: FlowReport,
@@ -83,6 +93,7 @@ impl FlowTable {
             candidates: Slab::new(candidates, Some(settle)),
             others: Slab::new(others, None),
             closed: Closed::new(candidates),
+            gaps: VecDeque::new(),
             timers: BTreeMap::new(),
             report: FlowReport::default(),
         }
@@ -105,6 +116,7 @@ impl FlowTable {
                     if is_dns && flow.show_dns(side) {
                         change = Change::Notable;
                     }
+                    let gap = flow.opens_gap(side).then_some((handle, flow.arrival, packet.time));
                     let now = flow.shown(side);
                     let is_answer = !before.has(Shown::SENT);
                     let listens = is_answer
@@ -117,6 +129,9 @@ impl FlowTable {
                     // after both FIN, is no news and no other contact.
                     if change == Change::Notable && was_open {
                         slab.list(slot);
+                    }
+                    if gap.is_some() && self.gaps.len() < GAPS {
+                        self.gaps.extend(gap);
                     }
                     return if is_answer {
                         Taken::Answered { listens }
@@ -223,6 +238,7 @@ impl FlowTable {
         self.index.remove(hash, handle);
         let (slab, slot) = self.slab(handle);
         let Some(mut flow) = slab.remove(slot) else { return };
+        self.report.gaps.extend(flow.take_missing());
         let had_ended = flow.end.is_some();
         flow.end.get_or_insert(why);
         // What is listed is still to be told, even if it had ended before within this epoch.
@@ -259,6 +275,15 @@ impl FlowTable {
                 }
             }
         }
+        while let Some(&(handle, arrival, at)) = self.gaps.front()
+            && now.since(at) > GAP_PATIENCE
+        {
+            self.gaps.pop_front();
+            let (slab, slot) = self.slab(handle);
+            let flow = slab.get_mut(slot).filter(|flow| flow.arrival == arrival);
+            let missing = flow.and_then(Flow::take_missing);
+            self.report.gaps.extend(missing);
+        }
         // What ended just now is not forgotten by a long step.
         self.closed.mark(now);
         self.hand_over(report);
@@ -277,6 +302,7 @@ impl FlowTable {
 
     /// Hands over what ended within the epoch.
     fn hand_over(&mut self, report: &mut FlowReport) {
+        report.gaps.append(&mut self.report.gaps);
         report.candidates.append(&mut self.report.candidates);
         report.others_ended.append(&mut self.report.others_ended);
         report.evicted_candidates += std::mem::take(&mut self.report.evicted_candidates);
@@ -287,6 +313,7 @@ impl FlowTable {
         self.index.clear();
         self.timers.clear();
         self.closed.clear();
+        self.gaps.clear();
         self.hand_over(report);
         for (slab, updates) in [
             (&mut self.candidates, &mut report.candidates),
@@ -297,6 +324,7 @@ impl FlowTable {
             slab.timers.clear();
             slab.hand = 0;
             for mut flow in std::mem::take(&mut slab.flows).into_iter().flatten() {
+                report.gaps.extend(flow.take_missing());
                 if flow.end.is_none() || flow.is_listed {
                     flow.end = flow.end.or(why);
                     updates.push(flow.report());
@@ -331,6 +359,7 @@ impl FlowTable {
                     report.others_ended.push(flow.report());
                 }
                 if flow.end.is_some() {
+                    report.gaps.extend(flow.take_missing());
                     closed.add(&flow.key, flow.syn_sequence);
                     let hash = hasher.hash_one(flow.key);
                     index.remove(hash, slot | bit);

@@ -393,13 +393,26 @@ pub struct AlertBaseline {
 /// What the sensor could see around the contact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Observation {
-    /// The share of frames that were lost in the last minute, in the kernel and in the sensor's queues, 0 to 1.
+    /// The share that was lost in the last minute, 0 to 1: of frames, in the kernel and in the sensor's queues, or of what
+    /// the source delivered, by gaps in TCP and by missing fragments; the greatest of these.
     pub loss: f64,
     /// Frames that the kernel dropped in the last minute.
     pub kernel_drops: u64,
     /// Frames that the sensor dropped in the last minute because a queue was full.
     #[serde(default)]
     pub queue_drops: u64,
+    /// Octets of TCP missing in what the source delivered in the last minute.
+    #[serde(default)]
+    pub tcp_missing: u64,
+    /// IP packets in fragments of which some did not come, of the source in the last minute.
+    #[serde(default)]
+    pub fragments_incomplete: u64,
+    /// DNS responses of the source in the last minute whose query was not seen.
+    #[serde(default)]
+    pub dns_unmatched: u64,
+    /// DNS queries of the source whose time was over in the last minute without a response.
+    #[serde(default)]
+    pub dns_unanswered: u64,
     /// Whether the source shows no DNS queries at all.
     pub one_way: bool,
     /// Seconds that the source has been watched for.

@@ -31,6 +31,8 @@ counters! {
     Packets = "packets",
     /// Packets whose payload or headers were cut by a snap length or a lost fragment.
     Snapped = "snapped",
+    /// Octets of TCP between others that were not captured (rule N5).
+    TcpMissing = "loss.tcp_octets",
     /// Envelopes that lead outside, of which there is one a frame; what is inside goes to the records only (rule W2).
     Tunnels = "tunnels.frames",
     /// DNS responses inside them, which count nowhere else.
@@ -63,6 +65,8 @@ counters! {
     DnsMatched = "dns.matched",
     /// Responses whose query was not seen.
     DnsUnmatched = "dns.unmatched",
+    /// Queries without a response within 30 s (rule N5).
+    DnsUnanswered = "dns.unanswered",
     /// Responses taken although no query was seen, because their source shows none or lost frames (rule N2).
     DnsAdmitted = "dns.admitted",
     /// Messages on a DNS port whose header or question could not be read; their frames are packets all the same.

@@ -4,6 +4,7 @@
 //! mutability: the map that workers write and the judge reads.
 
 mod choice;
+pub mod encrypted;
 mod found;
 mod given;
 mod interner;

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use crate::model::{Address, Segment, Span, Timestamp};
+use crate::model::{Address, Segment, SourceId, Span, Timestamp};
 
 /// A response later than this after its query answers nothing: resolvers give up after 5 to 30 s.
 pub const QUERY_LIFE: Span = Span::seconds(30);
@@ -37,6 +37,8 @@ pub struct QueryKey<'a> {
 pub struct QueryTable {
     waiting: HashTable<(u64, Timestamp)>,
     order: VecDeque<(u64, Timestamp)>,
+    /// Who delivered each of them.
+    sources: VecDeque<SourceId>,
     hasher: foldhash::quality::RandomState,
     limit: usize,
     evicted: u64,
@@ -49,14 +51,15 @@ impl QueryTable {
         Self {
             waiting: HashTable::new(),
             order: VecDeque::new(),
+            sources: VecDeque::new(),
             hasher: foldhash::quality::RandomState::default(),
             limit: limit.max(1),
             evicted: 0,
         }
     }
 
-    /// Notes a query; asked again, it waits anew.
-    pub fn ask(&mut self, key: &QueryKey<'_>, at: Timestamp) {
+    /// Notes a query that `source` delivered; asked again, it waits anew.
+    pub fn ask(&mut self, key: &QueryKey<'_>, source: SourceId, at: Timestamp) {
         let hash = self.hasher.hash_one(key);
         match self.waiting.find_mut(hash, |entry| entry.0 == hash) {
             Some(entry) => entry.1 = at,
@@ -65,8 +68,9 @@ impl QueryTable {
             }
         }
         self.order.push_back((hash, at));
+        self.sources.push_back(source);
         while self.order.len() > self.limit {
-            self.evicted += u64::from(self.drop_oldest());
+            self.evicted += u64::from(self.drop_oldest().is_some());
         }
     }
 
@@ -82,14 +86,17 @@ impl QueryTable {
         }
     }
 
-    /// Drops what nobody answered in time; returns how many queries a full table dropped since the last call.
-    pub fn mark(&mut self, now: Timestamp) -> u64 {
+    /// Drops what nobody answered in time, and tells who delivered it; returns how many queries a full table dropped since
+    /// the last call.
+    pub fn mark(&mut self, now: Timestamp, mut unanswered: impl FnMut(SourceId)) -> u64 {
         while self
             .order
             .front()
             .is_some_and(|(_, asked)| now.since(*asked) > QUERY_LIFE)
         {
-            self.drop_oldest();
+            if let Some(source) = self.drop_oldest() {
+                unanswered(source);
+            }
         }
         std::mem::take(&mut self.evicted)
     }
@@ -98,20 +105,16 @@ impl QueryTable {
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.order.clear();
+        self.sources.clear();
     }
 
-    /// Drops the oldest query if it still waits from that time; says whether it did.
-    fn drop_oldest(&mut self) -> bool {
-        let Some((hash, asked)) = self.order.pop_front() else {
-            return false;
-        };
-        match self.waiting.find_entry(hash, |entry| *entry == (hash, asked)) {
-            Ok(entry) => {
-                entry.remove();
-                true
-            }
-            Err(_) => false,
-        }
+    /// Drops the oldest query if it still waits from that time; returns who delivered it if so.
+    fn drop_oldest(&mut self) -> Option<SourceId> {
+        let (hash, asked) = self.order.pop_front()?;
+        let source = self.sources.pop_front()?;
+        let entry = self.waiting.find_entry(hash, |entry| *entry == (hash, asked));
+        entry.ok()?.remove();
+        Some(source)
     }
 }
 
@@ -129,10 +132,28 @@ mod tests {
         name: b"a.example",
     };
 
+    const SOURCE: SourceId = SourceId(3);
+
+    #[test]
+    fn rule_n5_a_query_that_nobody_answers_is_told_once() {
+        let mut table = QueryTable::new(8);
+        for id in 0..3 {
+            table.ask(&QueryKey { id, ..KEY }, SourceId(id), Timestamp(0));
+        }
+        table.ask(&KEY, SOURCE, Timestamp(1));
+        assert!(table.answer(&QueryKey { id: 1, ..KEY }, Timestamp(2)));
+        let mut told = Vec::new();
+        table.mark(Timestamp(0).plus(QUERY_LIFE), |source| told.push(source));
+        assert_eq!(told, []);
+        table.mark(Timestamp(2).plus(QUERY_LIFE), |source| told.push(source));
+        table.mark(Timestamp(9).plus(QUERY_LIFE), |source| told.push(source));
+        assert_eq!(told, [SourceId(0), SourceId(2), SOURCE]);
+    }
+
     #[test]
     fn a_query_is_answered_once_and_in_time() {
         let mut table = QueryTable::new(8);
-        table.ask(&KEY, Timestamp(0));
+        table.ask(&KEY, SOURCE, Timestamp(0));
         assert!(!table.answer(
             &QueryKey {
                 name: b"b.example",
@@ -142,7 +163,7 @@ mod tests {
         ));
         assert!(table.answer(&KEY, Timestamp(1)));
         assert!(!table.answer(&KEY, Timestamp(2)));
-        table.ask(&KEY, Timestamp(0));
+        table.ask(&KEY, SOURCE, Timestamp(0));
         assert!(!table.answer(&KEY, Timestamp(0).plus(QUERY_LIFE).plus(Span(1))));
     }
 
@@ -150,9 +171,9 @@ mod tests {
     fn a_full_table_drops_the_oldest() {
         let mut table = QueryTable::new(2);
         for id in 0..3 {
-            table.ask(&QueryKey { id, ..KEY }, Timestamp(i64::from(id)));
+            table.ask(&QueryKey { id, ..KEY }, SOURCE, Timestamp(i64::from(id)));
         }
-        assert_eq!(table.mark(Timestamp(3)), 1);
+        assert_eq!(table.mark(Timestamp(3), |_| ()), 1);
         assert!(!table.answer(&QueryKey { id: 0, ..KEY }, Timestamp(3)));
         assert!(table.answer(&QueryKey { id: 2, ..KEY }, Timestamp(3)));
     }
@@ -160,9 +181,9 @@ mod tests {
     #[test]
     fn a_query_asked_again_waits_anew() {
         let mut table = QueryTable::new(8);
-        table.ask(&KEY, Timestamp(0));
-        table.ask(&KEY, Timestamp(0).plus(Span::seconds(20)));
-        table.mark(Timestamp(0).plus(Span::seconds(40)));
+        table.ask(&KEY, SOURCE, Timestamp(0));
+        table.ask(&KEY, SOURCE, Timestamp(0).plus(Span::seconds(20)));
+        table.mark(Timestamp(0).plus(Span::seconds(40)), |_| panic!("it was asked again"));
         assert!(table.answer(&KEY, Timestamp(0).plus(Span::seconds(45))));
     }
 }

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::destination::Aggregation;
 use crate::engine::{DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, Worker, WorkerSetup};
 use crate::identity::Network;
-use crate::model::{Batch, Counters, Policy, Sink};
+use crate::model::{Batch, Counters, Policy, Sink, SourceReport};
 use crate::names::Names;
 use crate::sinks::RecordFiles;
 use crate::store::Store;
@@ -50,15 +50,29 @@ pub(super) struct Parts {
 pub struct Tally {
     /// Everything that was counted.
     pub counters: Counters,
+    /// What each source delivered.
+    pub sources: Vec<SourceReport>,
     /// Alerts that no sink took within the run; they stay in the ledger.
     pub undelivered: Vec<String>,
+}
+
+impl Tally {
+    /// Returns counters and sources as one object.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut all = self.counters.to_json();
+        if let (Some(all), Ok(sources)) = (all.as_object_mut(), serde_json::to_value(&self.sources)) {
+            all.insert("sources".to_owned(), sources);
+        }
+        all
+    }
 }
 
 /// A running pipeline.
 pub(super) struct Pipeline {
     workers: Vec<JoinHandle<()>>,
     judge: JoinHandle<Result<(), RunError>>,
-    commit: JoinHandle<Result<Counters, RunError>>,
+    commit: JoinHandle<Result<(Counters, Vec<SourceReport>), RunError>>,
     deliveries: Deliveries,
 }
 
@@ -123,6 +137,7 @@ impl Pipeline {
             records: parts.records,
             files: parts.files,
             counters: Counters::default(),
+            sources: Vec::new(),
             notice,
             outbox,
             committed,
@@ -148,8 +163,10 @@ impl Pipeline {
         let committed = self.commit.join().map_err(|_| RunError::Panicked("commit"))?;
         let undelivered = self.deliveries.finish()?;
         judged?;
+        let (counters, sources) = committed?;
         Ok(Tally {
-            counters: committed?,
+            counters,
+            sources,
             undelivered,
         })
     }
@@ -240,6 +257,7 @@ struct Keeper {
     records: Option<RecordFiles>,
     files: FileNumbers,
     counters: Counters,
+    sources: Vec<SourceReport>,
     notice: super::deliver::Notice,
     outbox: super::deliver::Outbox,
     /// Where batches go when they are written: to fill memory anew costs less than to ask the system for fresh one.
@@ -247,7 +265,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn keep(mut self, decisions: &Receiver<Judged>) -> Result<Counters, RunError> {
+    fn keep(mut self, decisions: &Receiver<Judged>) -> Result<(Counters, Vec<SourceReport>), RunError> {
         let mut synced = Instant::now();
         loop {
             match decisions.recv_timeout(SYNC_EVERY) {
@@ -265,7 +283,7 @@ impl Keeper {
         if let Some(records) = self.records {
             records.finish()?;
         }
-        Ok(self.counters)
+        Ok((self.counters, self.sources))
     }
 
     fn take(&mut self, outcome: Judged) -> Result<(), RunError> {
@@ -274,7 +292,11 @@ impl Keeper {
             records,
             events,
             counters,
+            sources,
         } = outcome;
+        if !sources.is_empty() {
+            self.sources = sources;
+        }
         if !batch.is_empty() {
             self.store.commit(&batch)?;
             if !batch.deliver.is_empty() {

@@ -83,6 +83,8 @@ impl Decoder {
             return self.fragments.put_back(given_up);
         }
         given_up.count(beginning.is_some(), &mut self.report.counters);
+        let source = given_up.source();
+        self.delivered.count(source, |delivered| delivered.incomplete += 1);
         if let Some(beginning) = beginning {
             self.read(&beginning, time, 0, out);
         }

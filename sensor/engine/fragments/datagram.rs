@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::model::{Counter, Counters, Ignored, Timestamp};
+use crate::model::{Counter, Counters, Ignored, SourceId, Timestamp};
 use crate::wire::{self, Extent, Fragment, Gathered};
 
 use super::{AGE, Came, Joined, Key, PATIENCE, Place};
@@ -273,6 +273,11 @@ impl Datagram {
         self.state = State::Given;
         self.due = self.came.time.plus(PATIENCE);
         self.joined(Extent::Whole)
+    }
+
+    /// Returns who delivered the latest fragment.
+    pub const fn source(&self) -> SourceId {
+        self.came.source
     }
 
     /// Returns what there is up to the first octet that is missing, if the first fragment is there.

@@ -250,10 +250,15 @@ impl Judge {
 
     fn observation(&self, contact: &Contact) -> Observation {
         let taken = self.loss.before(contact.first);
+        let delivered = self.loss.of(contact.source, contact.first);
         Observation {
-            loss: taken.share(),
+            loss: taken.share().max(delivered.loss()),
             kernel_drops: taken.kernel,
             queue_drops: taken.queue,
+            tcp_missing: delivered.tcp_missing,
+            fragments_incomplete: delivered.incomplete,
+            dns_unmatched: delivered.dns_unmatched,
+            dns_unanswered: delivered.dns_unanswered,
             one_way: self.facts.shows_no_queries(contact.source),
             watched: self.facts.watched(contact.source, contact.first).as_seconds(),
         }

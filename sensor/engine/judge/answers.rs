@@ -76,7 +76,7 @@ impl Judge {
     fn is_admitted(&self, answer: &AnswerSeen) -> bool {
         let evidence = &answer.evidence;
         self.facts.shows_no_queries(answer.source)
-            || (self.facts.is_lossy(evidence.facts.last)
+            || (self.facts.is_lossy(answer.source, evidence.facts.last)
                 && self
                     .facts
                     .has_answered(answer.segment, evidence.client, evidence.server(), evidence.facts.last))

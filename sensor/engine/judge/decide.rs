@@ -10,7 +10,7 @@ use crate::model::{
     Address, AlertEvidence, AlertId, BaselineMode, BurstScope, Counter, DestinationKeys, Fate, LedgerError, Novelty,
     Span, Timestamp, Unexplained, Verdict,
 };
-use crate::names::{Candidate, Candidates};
+use crate::names::{Candidate, Candidates, encrypted};
 
 use super::Judge;
 use super::contacts::{Contact, Judged, Sequel};
@@ -94,6 +94,10 @@ impl Judge {
             && let Some(first) = candidates.first()
         {
             self.renew(contact.responder.ip, first, contact.first);
+            if encrypted::is_resolver(first.evidence.name(), contact.responder.port) {
+                self.facts
+                    .note_encrypted((contact.segment, contact.originator.ip), contact.first);
+            }
         }
         let new = self.novelty(&contact, who, &meaning)?;
         if contact.outcome.is_attempt() {

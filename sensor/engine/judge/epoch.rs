@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::flow::FlowUpdate;
-use crate::model::{Address, Arrival, Counter, Event, EventKind, LedgerError, ResolverState, Segment, Span, Timestamp};
+use crate::model::{
+    Address, Arrival, Counter, Delivered, Event, EventKind, LedgerError, ResolverState, Segment, SourceId, Span,
+    Timestamp,
+};
 use crate::names::AHEAD;
 
 use super::super::clock::EPOCH;
@@ -45,6 +48,7 @@ impl Judge {
         }
         drop(is_awaited);
         self.out.counters.merge(&all.counters);
+        self.take_delivered(&all.delivered, mark.now);
         self.tell_full_partitions(evicted, mark.now);
         self.take_facts(&mut all, mark.now);
         let answered = self.take_answers(all.answers, all.answered, all.save);
@@ -132,9 +136,11 @@ impl Judge {
         if let Some(first) = decoded.first_frame {
             self.load_names(first)?;
         }
-        for (source, since) in &decoded.sources {
-            self.facts.source_seen(*source, *since);
+        for seen in &decoded.sources {
+            self.facts.source_seen(seen.source, seen.at);
+            self.loss.name(seen.source, seen.mirror);
         }
+        self.take_delivered(&decoded.delivered, mark.now);
         for (segment, detail) in &decoded.segments {
             self.texts.add(*segment, detail);
             self.number(*segment);
@@ -148,6 +154,16 @@ impl Judge {
             self.facts.note_loss(mark.now);
         }
         Ok(())
+    }
+
+    /// Takes what sources delivered, and what was missing in it.
+    fn take_delivered(&mut self, delivered: &[(SourceId, Delivered)], now: Timestamp) {
+        for (source, delivered) in delivered {
+            self.loss.deliver(*source, now, delivered);
+            if delivered.loss() > 0.0 {
+                self.facts.note_missing(*source, now);
+            }
+        }
     }
 
     fn take_facts(&mut self, all: &mut Report, now: Timestamp) {
@@ -284,6 +300,9 @@ impl Judge {
     /// Completes the batch and begins the next.
     fn end(&mut self, now: Timestamp) -> Outcome {
         self.write_segments();
+        if self.is_last {
+            self.out.sources = self.loss.report();
+        }
         let batch = &mut self.out.batch;
         // A contact may begin and cease to wait within one epoch. `judged` does not tell: an earlier run may have given
         // the same number.
@@ -319,6 +338,7 @@ fn join(all: &mut Report, more: &mut Report) {
     all.facts.append(&mut more.facts);
     all.opened.append(&mut more.opened);
     all.outside.append(&mut more.outside);
+    all.delivered.append(&mut more.delivered);
     all.save.append(&mut more.save);
     all.counters.merge(&more.counters);
 }

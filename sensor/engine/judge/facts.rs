@@ -21,6 +21,8 @@ const SERVERS_OF_AN_ITERATOR: usize = 5;
 const ITERATOR_WINDOW: Span = Span::minutes(10);
 /// A cut or encrypted answer is a reason for contacts up to this much later.
 const REASON_LIFE: Span = Span::hours(1);
+/// The same of clients that speak encrypted DNS: that is told once an hour.
+const ENCRYPTED_LIFE: Span = Span::hours(2);
 /// A source is lossy for this long after frames of it were lost (rule N2).
 const LOSS_LIFE: Span = Span::seconds(60);
 
@@ -75,7 +77,10 @@ pub(super) struct Facts {
     iterators: HashMap<Host, Timestamp, foldhash::quality::RandomState>,
     truncated: HashMap<Host, Timestamp, foldhash::quality::RandomState>,
     encrypted: HashMap<Host, Timestamp, foldhash::quality::RandomState>,
+    /// When frames were lost whose source nobody knows.
     lost: Option<Timestamp>,
+    /// When something was missing in what a source delivered.
+    lossy: HashMap<SourceId, Timestamp>,
     limit: usize,
 }
 
@@ -110,6 +115,7 @@ impl Facts {
                 tell_again(&mut facts.seen, at);
                 facts.is_router = true;
             }
+            Fact::Encrypted(segment, client) => self.note_encrypted((segment, client), at),
             Fact::Answered(answered) => return self.take_answered(answered, at, is_internal),
         }
         None
@@ -276,17 +282,24 @@ impl Facts {
 
     /// Says whether a client spoke encrypted DNS lately.
     pub fn is_encrypted(&self, host: Host, at: Timestamp) -> bool {
-        is_recent(self.encrypted.get(&host), at)
+        let seen = self.encrypted.get(&host);
+        seen.is_some_and(|seen| at.since(*seen) <= ENCRYPTED_LIFE)
     }
 
-    /// Notes that frames were lost.
+    /// Notes that frames were lost before anybody knew whose they were.
     pub fn note_loss(&mut self, at: Timestamp) {
         self.lost = Some(at);
     }
 
-    /// Says whether frames were lost in the last minute.
-    pub fn is_lossy(&self, at: Timestamp) -> bool {
-        self.lost.is_some_and(|lost| at.since(lost) <= LOSS_LIFE)
+    /// Notes that something was missing in what a source delivered.
+    pub fn note_missing(&mut self, source: SourceId, at: Timestamp) {
+        self.lossy.insert(source, at);
+    }
+
+    /// Says whether frames of a source were lost in the last minute.
+    pub fn is_lossy(&self, source: SourceId, at: Timestamp) -> bool {
+        let is_recent = |lost: Timestamp| at.since(lost) <= LOSS_LIFE;
+        self.lost.is_some_and(is_recent) || self.lossy.get(&source).copied().is_some_and(is_recent)
     }
 
     /// Drops what is too old to matter.
@@ -295,7 +308,8 @@ impl Facts {
         self.listening.retain(|_, seen| is_fresh(&seen.last));
         self.answered.retain(|_, seen| is_fresh(seen));
         self.truncated.retain(|_, seen| now.since(*seen) <= REASON_LIFE);
-        self.encrypted.retain(|_, seen| now.since(*seen) <= REASON_LIFE);
+        self.encrypted.retain(|_, seen| now.since(*seen) <= ENCRYPTED_LIFE);
+        self.lossy.retain(|_, lost| now.since(*lost) <= LOSS_LIFE);
         self.macs.retain(|_, facts| is_fresh(&facts.seen));
         self.iterators.retain(|_, seen| is_fresh(seen));
         self.clients.retain(|_, clients| clients.values().any(is_fresh));
@@ -344,6 +358,7 @@ impl Facts {
             *time = time.plus(span);
         }
         self.lost = self.lost.map(|lost| lost.plus(span));
+        self.lossy.values_mut().for_each(|lost| *lost = lost.plus(span));
     }
 }
 

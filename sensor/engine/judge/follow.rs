@@ -7,9 +7,6 @@ use super::Judge;
 use super::contacts::{Contact, Sequel};
 use super::originator::originator;
 
-/// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
-const ENCRYPTED_DNS_PORT: u16 = 853;
-
 /// How a contact comes to be considered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
@@ -70,7 +67,7 @@ impl Judge {
                 .add(Counter::FlowsUndecided, u64::from(update.is_first));
             return Ok(());
         };
-        let (originator, responder) = (update.key.endpoint(side), update.key.endpoint(side.other()));
+        let originator = update.key.endpoint(side);
         if !self.is_internal(originator.ip) {
             return Ok(());
         }
@@ -79,9 +76,6 @@ impl Judge {
             return Ok(());
         }
         let segment = update.key.segment();
-        if responder.port == ENCRYPTED_DNS_PORT {
-            self.facts.note_encrypted((segment, originator.ip), update.first);
-        }
         self.texts.know(segment);
         due.push(Due::Fresh(update, side, start));
         Ok(())

@@ -38,7 +38,7 @@ use crate::destination::Aggregation;
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
     Address, AlertId, Batch, Counters, DestinationKeys, Event, JudgeState, Ledger, LedgerError, Policy, Provenance,
-    Record, ResolverState, Segment, Span, Timestamp, WorkloadKey,
+    Record, ResolverState, Segment, SourceReport, Span, Timestamp, WorkloadKey,
 };
 use crate::names::Names;
 
@@ -80,6 +80,8 @@ pub struct Outcome {
     pub events: Vec<Event>,
     /// What was counted, by everybody.
     pub counters: Counters,
+    /// What each source delivered in all; told at the end of the run.
+    pub sources: Vec<SourceReport>,
 }
 
 impl Outcome {
@@ -91,6 +93,7 @@ impl Outcome {
             records: Vec::new(),
             events: Vec::new(),
             counters: Counters::default(),
+            sources: Vec::new(),
         }
     }
 

@@ -145,7 +145,7 @@ impl Judge {
             Unexplained::OtherClient
         } else if self.facts.is_encrypted(host, contact.first) {
             Unexplained::EncryptedDns
-        } else if self.facts.is_lossy(contact.first) {
+        } else if self.facts.is_lossy(contact.source, contact.first) {
             Unexplained::Loss
         } else if !self.has_saved_names && self.facts.watched(contact.source, contact.first) < WARM_UP {
             Unexplained::WarmUp

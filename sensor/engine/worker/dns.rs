@@ -101,7 +101,7 @@ impl Part {
             id: query.id,
             name: query.name.as_bytes(),
         };
-        self.queries.ask(&key, packet.time);
+        self.queries.ask(&key, packet.source, packet.time);
         shared.tell(Fact::Queries(packet.source), packet);
         if let Some(mac) = packet.from_mac
             && shared.setup.network.locality(packet.from) == Locality::Internal
@@ -133,11 +133,18 @@ impl Part {
             name: response.name.as_bytes(),
         };
         let is_matched = self.queries.answer(&key, packet.time);
-        counters.count(if is_matched {
-            Counter::DnsMatched
+        if is_matched {
+            counters.count(Counter::DnsMatched);
+            shared
+                .delivered
+                .count(packet.source, |delivered| delivered.dns_matched += 1);
         } else {
-            Counter::DnsUnmatched
-        });
+            counters.count(Counter::DnsUnmatched);
+            shared
+                .delivered
+                .count(packet.source, |delivered| delivered.dns_unmatched += 1);
+        }
+        let counters = &mut shared.report.counters;
         if response.truncated || response.is_cut {
             counters.count(Counter::DnsTruncated);
             shared.report.truncated.push((packet.segment, packet.to, packet.time));

@@ -4,8 +4,10 @@ use hashbrown::HashMap;
 
 use crate::flow::{Class, FlowReport, FlowTable, Taken};
 use crate::identity::Locality;
-use crate::model::{Address, Counter, Counters, Day, Endpoint, Layer4, Packet, Segment, Span, TcpFlags, Timestamp};
-use crate::names::{QueryTable, Streams};
+use crate::model::{
+    Address, BySource, Counter, Counters, Day, Endpoint, Layer4, Packet, Segment, Span, TcpFlags, Timestamp,
+};
+use crate::names::{QueryTable, Streams, encrypted};
 
 use super::super::report::{Answered, Fact, Mark};
 use super::{Records, Shared, WorkerSetup, count_flow, end_flows};
@@ -94,6 +96,7 @@ impl Part {
                     shared.report.outside.push((packet.segment, packet.from, packet.to));
                 }
                 tell_sender(packet, ends, shared);
+                tell_encrypted(packet, shared);
             }
             Taken::Answered { listens } => {
                 let ends = (network.locality(packet.from), network.locality(packet.to));
@@ -127,7 +130,13 @@ impl Part {
     }
 
     /// Ends an epoch; what changed is added to `flows`.
-    pub fn end_epoch(&mut self, mark: &Mark, flows: &mut FlowReport, counters: &mut Counters) {
+    pub fn end_epoch(
+        &mut self,
+        mark: &Mark,
+        flows: &mut FlowReport,
+        counters: &mut Counters,
+        delivered: &mut BySource,
+    ) {
         self.outside_shown = 0;
         end_flows(&mut self.flows, mark, flows);
         if let Some(table) = &mut self.dns_flows {
@@ -139,7 +148,11 @@ impl Part {
             self.told.clear();
             self.dns_contacts.clear();
         }
-        counters.add(Counter::DnsQueriesEvicted, self.queries.mark(mark.now));
+        let evicted = self.queries.mark(mark.now, |source| {
+            counters.count(Counter::DnsUnanswered);
+            delivered.count(source, |delivered| delivered.dns_unanswered += 1);
+        });
+        counters.add(Counter::DnsQueriesEvicted, evicted);
         counters.add(Counter::DnsStreamsEvicted, self.streams.mark(mark.now));
     }
 }
@@ -169,6 +182,18 @@ fn is_syn(packet: &Packet) -> bool {
         Layer4::Tcp { flags, .. } => flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK),
         Layer4::Udp | Layer4::Tunnel(_) => false,
     }
+}
+
+/// Tells of a flow that carries encrypted DNS, whichever way its first packet went.
+fn tell_encrypted(packet: &Packet, shared: &mut Shared) {
+    let client = if encrypted::is_server(packet.to, packet.to_port) {
+        packet.from
+    } else if encrypted::is_server(packet.from, packet.from_port) {
+        packet.to
+    } else {
+        return;
+    };
+    shared.tell(Fact::Encrypted(packet.segment, client), packet);
 }
 
 /// Tells what the first packet of a side of a flow shows about its sender.
