@@ -102,6 +102,8 @@ def seeds():
                 distinct.append(frame)
         for frame in distinct:
             yield "decode", script_of_frames(link, [frame])
+            if link == 1:
+                yield "etherparse", frame[0]
         if path.parent.name == "fragments":
             yield "decode", script_of_frames(link, found[:24])
         yield from (("readers", file) for file in readers_of(link, distinct[:3]))
@@ -153,6 +155,8 @@ def main():
         case ["seed", folder]:
             for target, octets in seeds():
                 write(Path(folder) / target, octets[:LONGEST])
+                if target == "dns":
+                    write(Path(folder) / "domain", octets[:LONGEST])
         case ["unpack", file, folder]:
             data = Path(file).read_bytes()
             while data:

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod oracle;
 mod targets;
 
 /// Makes the test of a target. It has the target's name, by which `scripts/fuzz.sh` starts it.
@@ -14,4 +15,4 @@ macro_rules! fuzz {
     )*};
 }
 
-fuzz! { decode dns streams settings readers }
+fuzz! { decode dns streams settings readers domain etherparse }

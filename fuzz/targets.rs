@@ -13,12 +13,14 @@ use firstcontact::destination::Aggregation;
 use firstcontact::engine::{DecodeReport, Decoder, Ending, Mark, PARTITIONS, Packets};
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    Address, Arrival, Counter, Counters, EvidenceKind, Frame, Layer4, LinkType, Packet, Policy, Segment, SourceId, Span,
-    TcpFlags, Timestamp,
+    Address, Arrival, Counter, Counters, EvidenceKind, Frame, Layer4, LinkType, Packet, Policy, Segment, SourceId,
+    Span, TcpFlags, Timestamp,
 };
 use firstcontact::names::Streams;
 use firstcontact::settings::{Mode, Settings};
 use firstcontact::wire::dns::{self, Role};
+
+use super::oracle;
 
 /// The link types, by the first octet of an input.
 pub const LINKS: [LinkType; 9] = [
@@ -119,22 +121,33 @@ pub fn dns(message: &[u8]) {
         assert_eq!(role, Some(Role::Query));
         assert_name(query.name.as_str());
     }
-    let Ok(response) = dns::parse_response(message) else { return };
+    let Ok(response) = dns::parse_response(message) else {
+        return;
+    };
     assert_eq!(role, Some(Role::Response));
     assert_name(response.name.as_str());
     assert!(response.rcode == 0 || response.answers.is_empty());
     // An address takes four octets of the message at least, and a record eleven; none stands for two answers.
     assert!(response.answers.len() * 4 <= message.len());
     assert!(response.malformed_records as usize * 11 <= message.len());
+    let texts = response.linked.texts();
     for answer in &response.answers {
         assert!(matches!(answer.kind, EvidenceKind::DnsAddress | EvidenceKind::DnsHint));
-        response.linked.names_to(answer.link).iter().for_each(|name| assert_name(name));
+        response
+            .linked
+            .names_to(answer.link, &texts)
+            .iter()
+            .for_each(|name| assert_name(name));
     }
 }
 
 fn assert_name(name: &str) {
     assert!(!name.is_empty() && name.len() <= LONGEST_NAME && name.is_ascii());
-    assert!(!name.bytes().any(|octet| octet.is_ascii_uppercase() || octet.is_ascii_control()));
+    assert!(
+        !name
+            .bytes()
+            .any(|octet| octet.is_ascii_uppercase() || octet.is_ascii_control())
+    );
 }
 
 /// TCP segments of two directions, from which DNS messages are made. The script: for each segment its flags, in whose
@@ -149,7 +162,12 @@ pub fn streams(octets: &[u8]) {
         time = time.plus(Span::millis(i64::from(wait) * 4));
         let payload = script.some(usize::from(length) * 2);
         given += payload.len();
-        let packet = segment(time, flags, u32::from_be_bytes([s, t, u, v]), payload.len() as u32 + u32::from(missing));
+        let packet = segment(
+            time,
+            flags,
+            u32::from_be_bytes([s, t, u, v]),
+            payload.len() as u32 + u32::from(missing),
+        );
         let begins = |octets: &[u8]| octets.get(2..).and_then(dns::peek).is_some();
         streams.take(&packet, payload, begins, |message| {
             assert!(message.len() >= 12 && message.len() <= usize::from(u16::MAX));
@@ -167,7 +185,11 @@ pub fn streams(octets: &[u8]) {
 /// A TCP segment of one connection; the second highest bit of the flags says of which direction.
 fn segment(time: Timestamp, flags: u8, sequence: u32, payload_octets: u32) -> Packet {
     let ends = [(Address::v4([10, 0, 0, 1]), 40_000), (Address::v4([10, 0, 0, 53]), 53)];
-    let [(from, from_port), (to, to_port)] = if flags & 0x40 == 0 { [ends[0], ends[1]] } else { [ends[1], ends[0]] };
+    let [(from, from_port), (to, to_port)] = if flags & 0x40 == 0 {
+        [ends[0], ends[1]]
+    } else {
+        [ends[1], ends[0]]
+    };
     Packet {
         time,
         arrival: Arrival(1),
@@ -243,4 +265,14 @@ pub fn readers(octets: &[u8]) {
         // After the end, or what did not let it be reached, there is nothing.
         assert!(matches!(capture.next(), Ok(None)));
     });
+}
+
+/// A DNS message, with `domain` as the oracle.
+pub fn domain(message: &[u8]) {
+    oracle::dns_message(message);
+}
+
+/// An Ethernet frame, with etherparse as the oracle.
+pub fn etherparse(octets: &[u8]) {
+    oracle::frame(octets);
 }

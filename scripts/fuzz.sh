@@ -11,7 +11,7 @@ set -eu
 HERE=$(cd "$(dirname "$0")/.." && pwd)
 SECONDS_EACH=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- decode dns streams settings readers oracle
+[ $# -gt 0 ] || set -- decode dns streams settings readers domain etherparse
 FOLDER=${FUZZ_FOLDER:-$HERE/target/fuzz}
 # What a target's corpus may take in the repository, in octets.
 LIMIT=160000
