@@ -14,7 +14,7 @@ SECONDS_EACH=${1:-60}
 [ $# -gt 0 ] || set -- decode dns streams settings readers domain etherparse
 FOLDER=${FUZZ_FOLDER:-$HERE/target/fuzz}
 # What a target's corpus may take in the repository, in octets.
-LIMIT=160000
+LIMIT=140000
 say() { echo "fuzz: $*" >&2; }
 
 PATH=$FOLDER/tools/bin:$PATH

@@ -88,7 +88,7 @@ fn sweep(octets: &[u8], every: usize, mut take: impl FnMut(usize, &[u8])) {
         take(at, &octets[..at]);
         for (n, change) in CHANGES.iter().enumerate() {
             // A part takes two of the changes at each place, others at the next.
-            if every > 1 && (at / every + n) % 3 != 0 {
+            if every > 1 && !(at / every + n).is_multiple_of(3) {
                 continue;
             }
             changed[at] = change(octets[at]);
