@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use domain::base::iana::{Class, Opcode};
-use domain::base::{Message, Name, ParsedName, Rtype, ToName};
+use domain::base::{Message, Name, ParsedName, ParsedRecord, Rtype, ToName, UnknownRecordData};
 use domain::rdata::AllRecordData;
 use domain::rdata::svcb::{SvcParams, value};
 use etherparse::{LaxNetSlice, LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice};
@@ -111,10 +111,21 @@ fn records(message: &Message<&[u8]>) -> Option<(Vec<Record>, u32)> {
         let data = record.to_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>();
         match data.ok().flatten().and_then(|record| read(record.data())) {
             Some(data) => records.push(Record { owner, ttl, data }),
+            None if is_alias(&record) => {
+                // Parameters of an alias form are to be ignored (RFC 9460 section 2.4.2), and `domain` reads them.
+                return None;
+            }
             None => unreadable += 1,
         }
     }
     Some((records, unreadable))
+}
+
+/// Says whether a record is the alias form of a service.
+fn is_alias<'a>(record: &ParsedRecord<'a, &[u8]>) -> bool {
+    let data = record.to_record::<UnknownRecordData<&'a [u8]>>();
+    matches!(record.rtype(), Rtype::SVCB | Rtype::HTTPS)
+        && data.is_ok_and(|record| record.is_some_and(|record| record.data().data().starts_with(&[0, 0])))
 }
 
 /// Returns what a record holds.
