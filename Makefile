@@ -6,6 +6,8 @@ BIN = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_
 
 # How long the long forms are.
 CASES ?= 100000
+SECONDS ?= 60
+TARGETS ?= decode dns streams settings readers domain etherparse
 KILLS ?= 200
 ROUNDS ?= 200
 CAPTURES ?= captures/day-one.pcap captures/day-two.pcap captures/ipv6.pcap captures/refused.pcap
@@ -42,7 +44,9 @@ lint: setup ## clippy, warnings refused
 docs-check: setup ## build the documentation, warnings refused
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps
 
-fuzz: setup ## property tests with many cases each (CASES=100000)
+fuzz: setup ## coverage-guided fuzzing of each target (SECONDS=60), the whole octet sweep, property tests with many cases (CASES=100000)
+	@scripts/fuzz.sh $(SECONDS) $(TARGETS)
+	FIRSTCONTACT_SWEEP=whole $(CARGO) test --release --locked --test all sweep::
 	PROPTEST_CASES=$(CASES) $(CARGO) test --release --locked --lib
 
 crash: setup ## kill a process that commits, and look at its ledger, again and again (KILLS=200)

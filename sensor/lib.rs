@@ -60,6 +60,7 @@ pub mod baseline;
     reason = "the mark on a quiet link, and what came until now, go by the system's time, as frames do"
 )]
 pub mod capture;
+#[cfg(feature = "ledger")]
 pub mod command;
 pub mod destination;
 pub mod engine;
@@ -68,6 +69,7 @@ pub mod flow;
 pub mod identity;
 pub mod model;
 pub mod names;
+#[cfg(feature = "ledger")]
 #[expect(
     clippy::disallowed_methods,
     reason = "it starts threads, and waits for files and sinks"
@@ -75,6 +77,7 @@ pub mod names;
 pub mod run;
 pub mod settings;
 pub mod sinks;
+#[cfg(feature = "ledger")]
 pub mod store;
 pub mod views;
 pub mod wire;

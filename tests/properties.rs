@@ -1,164 +1,18 @@
 //! What holds for any frames at all: the engine in this process, with random octets and random traffic.
 
-use std::sync::Arc;
-
 use firstcontact::destination::Aggregation;
-use firstcontact::engine::{
-    DecodeReport, Decoder, Ending, Judge, Limits, Mark, Packets, Records, Report, Setup, Worker, WorkerSetup,
-};
-use firstcontact::identity::Network;
-use firstcontact::model::{
-    AlertId, AlertRecord, BaselineMode, Counter, Counters, Frame, JournalRow, Ledger, LedgerError, LinkType, NameRow,
-    NameView, NameWriter, Opening, Packet, PairView, Policy, SavedNames, SourceId, Span, StoredPage, Timestamp,
-    WorkloadId,
-};
-use firstcontact::names::Names;
+use firstcontact::engine::{Decoder, Ending, Records};
+use firstcontact::model::{Frame, LinkType, Policy, SourceId, Span, Timestamp};
 use proptest::prelude::*;
 
 use crate::support::Capture;
 use crate::support::dns::{Message, Record};
+use crate::support::engine::{Engine, LINKS, assert_balanced};
 use crate::support::frames::{ACK, FIN, NOON, RST, SYN, Segment, endpoint, ip};
-
-const LINKS: [LinkType; 9] = [
-    LinkType::Ethernet,
-    LinkType::Raw,
-    LinkType::Null,
-    LinkType::Loop,
-    LinkType::LinuxCooked,
-    LinkType::LinuxCooked2,
-    LinkType::Ppp,
-    LinkType::PppSerial,
-    LinkType::PppEther,
-];
-
-/// A ledger that holds nothing: the judge keeps what it decided in memory.
-struct Nothing;
-
-impl Ledger for Nothing {
-    fn opening(&self) -> Result<Opening, LedgerError> {
-        Ok(Opening::default())
-    }
-
-    fn names(&self, _: Timestamp) -> Result<SavedNames, LedgerError> {
-        Ok(SavedNames::default())
-    }
-
-    fn name_writer(&self) -> Box<dyn NameWriter> {
-        Box::new(Self)
-    }
-
-    fn end_names(&self, _: &mut NameRow, _: &dyn Fn(firstcontact::model::Segment) -> Arc<str>) {}
-
-    fn pages(&self, _: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
-        Ok(Vec::new())
-    }
-
-    fn add_to_journal(&self, row: &mut JournalRow, _: PairView<'_>) {
-        row.octets.push(0);
-    }
-
-    fn page_row(&self, _: u64, _: &mut dyn Iterator<Item = PairView<'_>>) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn holders(&self, _: u64) -> Result<Vec<WorkloadId>, LedgerError> {
-        Ok(Vec::new())
-    }
-
-    fn alert(&self, _: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
-        Ok(None)
-    }
-}
-
-impl NameWriter for Nothing {
-    fn add(&mut self, _: &NameView<'_>) {}
-
-    fn take(&mut self) -> Vec<NameRow> {
-        Vec::new()
-    }
-
-    fn reuse(&mut self, _: Vec<u8>) {}
-}
-
-/// The engine with some workers, without threads. `turn` chooses in which order workers write names and report.
-struct Engine {
-    workers: Vec<Worker>,
-    /// Reports of the epoch before, for the next.
-    spare: Vec<Report>,
-    judge: Judge,
-    turn: usize,
-    /// Alerts, records and events, as text.
-    given: Vec<String>,
-    counters: Counters,
-}
-
-impl Engine {
-    fn new(workers: usize, turn: usize) -> Self {
-        let mut policy = Policy::default();
-        policy.baseline.learning = Span::ZERO;
-        policy.baseline.learning_new = Span::ZERO;
-        policy.baseline.mode = BaselineMode::Judge;
-        let network = Arc::new(Network::new(&policy.network));
-        let limits = Limits::of(1 << 20);
-        let names = Arc::new(Names::new());
-        let setup = WorkerSetup {
-            network: Arc::clone(&network),
-            dns_ports: policy.network.dns_ports.clone().into(),
-            settle: policy.names.settle,
-            limits,
-            records: Records::Wanted,
-            names: Arc::clone(&names),
-            ledger: Arc::new(Nothing),
-        };
-        let judge = Judge::new(Setup {
-            aggregation: Aggregation::new(&policy).expect("the built-in rules"),
-            policy,
-            network,
-            limits,
-            records: Records::Wanted,
-            ledger: Arc::new(Nothing),
-            names: Arc::clone(&names),
-        });
-        Self {
-            workers: (0..workers).map(|n| Worker::new(n, workers, setup.clone())).collect(),
-            spare: Vec::new(),
-            judge: judge.expect("an empty ledger can be read"),
-            turn,
-            given: Vec::new(),
-            counters: Counters::default(),
-        }
-    }
-}
-
-impl Packets for Engine {
-    fn packet(&mut self, partition: usize, packet: &Packet, payload: &[u8]) {
-        let worker = partition % self.workers.len();
-        self.workers[worker].packet(partition, packet, payload);
-    }
-
-    fn mark(&mut self, mark: Mark, report: DecodeReport) {
-        self.workers.iter_mut().for_each(|worker| worker.end_epoch(&mark));
-        let count = self.workers.len();
-        let order = (0..count).map(|n| (n + self.turn) % count);
-        let mut reports: Vec<Report> = order
-            .map(|n| self.workers[n].report(self.spare.pop().unwrap_or_default()))
-            .collect();
-        let outcome = self.judge.epoch(&mark, report, &mut reports).expect("nothing is read");
-        reports.iter_mut().for_each(Report::clear);
-        self.spare = reports;
-        self.counters.merge(&outcome.counters);
-        let alerts = outcome.batch.deliver.iter().map(|alert| format!("{alert:?}"));
-        self.given.extend(alerts);
-        self.given
-            .extend(outcome.records.iter().map(|record| format!("{record:?}")));
-        self.given
-            .extend(outcome.events.iter().map(|event| format!("{event:?}")));
-    }
-}
 
 /// Runs frames through the engine.
 fn run(frames: &[(LinkType, i64, Vec<u8>)], workers: usize, turn: usize) -> Engine {
-    let mut engine = Engine::new(workers, turn);
+    let mut engine = Engine::new(workers, turn, Records::Wanted);
     let mut decoder = Decoder::new(&Policy::default(), Span::ZERO, 1);
     for (link, time, octets) in frames {
         let frame = Frame {
@@ -171,35 +25,6 @@ fn run(frames: &[(LinkType, i64, Vec<u8>)], workers: usize, turn: usize) -> Engi
     }
     decoder.finish(Ending::Input, &mut engine);
     engine
-}
-
-fn assert_balanced(counters: &Counters, frames: usize) -> Result<(), TestCaseError> {
-    let given = counters.get(Counter::Packets) + counters.get(Counter::FragmentsJoined);
-    let sum = given + counters.malformed() + counters.ignored();
-    prop_assert_eq!(counters.get(Counter::Frames), frames as u64);
-    prop_assert_eq!(sum, frames as u64);
-    let flows = [
-        Counter::FlowsCandidates,
-        Counter::FlowsInternal,
-        Counter::FlowsInbound,
-        Counter::FlowsExternal,
-        Counter::FlowsNeither,
-    ];
-    let flows: u64 = flows.into_iter().map(|counter| counters.get(counter)).sum();
-    prop_assert_eq!(counters.get(Counter::Flows), flows);
-    let verdicts = [
-        Counter::ContactsKnown,
-        Counter::ContactsNew,
-        Counter::ContactsLearned,
-        Counter::ContactsAttempt,
-        Counter::ContactsResolver,
-        Counter::ContactsBurst,
-    ];
-    let verdicts: u64 = verdicts.into_iter().map(|counter| counters.get(counter)).sum();
-    prop_assert_eq!(counters.get(Counter::Contacts), verdicts);
-    let responses = counters.get(Counter::DnsMatched) + counters.get(Counter::DnsUnmatched);
-    prop_assert_eq!(counters.get(Counter::DnsResponses), responses);
-    Ok(())
 }
 
 /// Something that a small world does.
@@ -274,7 +99,7 @@ proptest! {
     ) {
         let frames: Vec<_> = octets.into_iter().map(|(link, at, octets)| (LINKS[link], NOON + at, octets)).collect();
         let engine = run(&frames, 2, 0);
-        assert_balanced(&engine.counters, frames.len())?;
+        assert_balanced(&engine.counters, frames.len());
     }
 
     #[test]
@@ -297,7 +122,7 @@ proptest! {
             }
         }
         let engine = run(&frames, 3, 1);
-        assert_balanced(&engine.counters, frames.len())?;
+        assert_balanced(&engine.counters, frames.len());
     }
 
     #[test]
@@ -307,7 +132,7 @@ proptest! {
     ) {
         let frames = frames(&traffic(&events));
         let one = run(&frames, 1, 0);
-        assert_balanced(&one.counters, frames.len())?;
+        assert_balanced(&one.counters, frames.len());
         for workers in [2, 3, 8] {
             let other = run(&frames, workers, turn);
             prop_assert_eq!(&one.given, &other.given, "{} workers, turn {}", workers, turn);

@@ -10,12 +10,16 @@ mod name;
 mod service;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;
+#[cfg(test)]
+mod worst;
 
 use dns_parser::rdata::RData;
 use dns_parser::{Header, Opcode, Type};
 use smallvec::SmallVec;
 
-use self::chain::{Chain, Reach};
+use self::chain::{Chain, LOOK, Reach};
 use self::name::{Labels, Work};
 use crate::model::{Address, EvidenceKind, Layer, Malformed};
 
@@ -161,6 +165,7 @@ pub fn parse_response(payload: &[u8]) -> Result<Response, Malformed> {
             work,
             chain: Chain::new(labels.as_slice(), HEADER),
             waiting: SmallVec::new(),
+            aliases: SmallVec::new(),
             answers: &mut response.answers,
             malformed: 0,
         };
@@ -238,6 +243,8 @@ struct Walk<'a> {
     work: Work,
     chain: Chain<'a>,
     waiting: SmallVec<[Waiting; 2]>,
+    /// Alias forms of services: the name that has one, and where the other one stands.
+    aliases: SmallVec<[(Link, usize); 2]>,
     answers: &'a mut SmallVec<[Answer; 4]>,
     malformed: u32,
 }
@@ -278,7 +285,7 @@ impl Walk<'_> {
         }
         let mut owner = Labels::new();
         owner.read(self.message, at, &mut self.work)?;
-        if followed && let Some(link) = self.chain.find(owner.as_slice()) {
+        if followed && let Some(link) = self.chain.find(owner.as_slice(), &mut self.work)? {
             return self.follow(link, record);
         }
         self.waiting.push(Waiting {
@@ -289,34 +296,54 @@ impl Walk<'_> {
     }
 
     /// Goes along the chain once more with the records that came before their owner was reached.
+    ///
+    /// Alias forms of services come last: a name to which CNAME records lead as well is reached by those, wherever they
+    /// stand in the message.
     fn settle(&mut self) {
-        if self.waiting.is_empty() {
-            return;
-        }
         let mut waiting = std::mem::take(&mut self.waiting);
         let mut link = Link::QUESTION;
-        while self.chain.holds(link) {
-            for waits in &mut waiting {
-                let Some(record) = waits.record else { continue };
-                if self.work.spend(1).is_err() {
+        let mut taken = 0;
+        loop {
+            while !waiting.is_empty() && self.chain.holds(link) {
+                if self.settle_at(link, &mut waiting).is_err() {
                     self.malformed += 1;
                     return;
                 }
-                let taken = if let Kind::Dname = record.kind {
-                    self.redirect(link, &waits.owner, record)
-                } else if self.chain.labels(link) == waits.owner.as_slice() {
-                    waits.record = None;
-                    self.follow(link, record)
-                } else {
-                    Ok(())
-                };
-                if taken.is_err() {
-                    waits.record = None;
-                    self.malformed += 1;
-                }
+                link = link.next();
             }
-            link = link.next();
+            let Some(&(from, at)) = self.aliases.get(taken) else {
+                return;
+            };
+            taken += 1;
+            if self.alias(from, at).is_err() {
+                self.malformed += 1;
+            }
         }
+    }
+
+    /// Takes what waits for one name on the chain.
+    ///
+    /// # Errors
+    ///
+    /// `Field("name")` when the allowance is used up.
+    fn settle_at(&mut self, link: Link, waiting: &mut [Waiting]) -> Result<(), Malformed> {
+        for waits in waiting {
+            let Some(record) = waits.record else { continue };
+            let taken = if let Kind::Dname = record.kind {
+                self.work.spend(LOOK + waits.owner.len())?;
+                self.redirect(link, &waits.owner, record)
+            } else if self.chain.is(link, &waits.owner, &mut self.work)? {
+                waits.record = None;
+                self.follow(link, record)
+            } else {
+                Ok(())
+            };
+            if taken.is_err() {
+                waits.record = None;
+                self.malformed += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a record whose owner is a name on the chain.
@@ -340,8 +367,7 @@ impl Walk<'_> {
                 if service.is_alias {
                     // The root as target says that there is no service (section 2.5.1).
                     if !target.as_slice().is_empty() {
-                        let at = record.start + service::PRIORITY;
-                        self.lead(link, target.as_slice(), Some(at), Reach::Alias)?;
+                        self.aliases.push((link, record.start + service::PRIORITY));
                     }
                 } else {
                     for address in service.hints {
@@ -358,19 +384,30 @@ impl Walk<'_> {
         let Some(kept) = name::below(self.chain.labels(link), owner) else {
             return Ok(());
         };
+        if self.chain.is_full() {
+            return Err(Malformed::field(Layer::Dns, "chain"));
+        }
         let target = self.target(record.start, record.end)?;
         let labels = self.chain.labels(link);
+        self.work.spend(kept + target.as_slice().len())?;
         let whole = [labels.get(..kept).unwrap_or_default(), target.as_slice()].concat();
         if whole.len() > Labels::MOST {
-            return Err(Malformed::field(Layer::Dns, "DNAME"));
+            // There is no such name (RFC 6672 section 2.2); for a shorter one the record holds.
+            return Ok(());
         }
         self.lead(link, &whole, None, self.chain.reach(link))
     }
 
+    /// Adds the name that the alias form of a service leads to, which stands at `at`.
+    fn alias(&mut self, from: Link, at: usize) -> Result<(), Malformed> {
+        let mut target = Labels::new();
+        target.read(self.message, at, &mut self.work)?;
+        self.lead(from, target.as_slice(), Some(at), Reach::Alias)
+    }
+
     /// Adds a name to the chain.
     fn lead(&mut self, from: Link, labels: &[u8], at: Option<usize>, reach: Reach) -> Result<(), Malformed> {
-        self.work.spend(self.chain.len())?;
-        self.chain.add(from, labels, at, reach)
+        self.chain.add(from, labels, at, reach, &mut self.work)
     }
 
     /// Reads the one name that the data of a CNAME or DNAME record consists of.

@@ -1,6 +1,7 @@
 //! What the tests share: frames, recipes and the programs.
 
 pub mod dns;
+pub mod engine;
 pub mod expected;
 pub mod fragments;
 pub mod frames;

@@ -208,13 +208,55 @@ impl Part {
     }
 }
 
+/// The origins of a response's answers: each is worked out once, in whatever order answers of several names stand.
+struct Origins<'a> {
+    response: &'a dns::Response,
+    server: Address,
+    /// By the place of the name on the chain.
+    known: SmallVec<[Option<Origin>; 4]>,
+    /// The names on the chain, once one is wanted.
+    texts: Option<SmallVec<[Arc<str>; 2]>>,
+}
+
+impl<'a> Origins<'a> {
+    fn new(response: &'a dns::Response, server: Address) -> Self {
+        Self {
+            response,
+            server,
+            known: SmallVec::new(),
+            texts: None,
+        }
+    }
+
+    /// Returns what stands for what the answers behind a name have in common.
+    fn of(&mut self, link: dns::Link, interner: &mut Interner) -> Origin {
+        if let Some(known) = self.known.get(link.place()).copied().flatten() {
+            return known;
+        }
+        let Self { response, texts, .. } = self;
+        let linked = &response.linked;
+        let mut chain: SmallVec<[&[u8]; 4]> = SmallVec::new();
+        chain.extend(linked.back_from(link));
+        let make_chain = || linked.names_to(link, texts.get_or_insert_with(|| linked.texts()));
+        let origin = interner.intern(response.name.as_str(), self.server, &chain, make_chain);
+        if self.known.len() <= link.place() {
+            self.known.resize(link.place() + 1, None);
+        }
+        if let Some(known) = self.known.get_mut(link.place()) {
+            *known = Some(origin);
+        }
+        origin
+    }
+}
+
 /// Keeps what a response gives until the end of the epoch.
 fn find(response: &dns::Response, packet: &Packet, shared: &mut Shared) {
+    let mut origins = Origins::new(response, packet.from);
     let mut latest = None;
     for answer in &response.answers {
         if latest != Some(answer.link) {
             latest = Some(answer.link);
-            let origin = origin_of(response, answer.link, packet.from, &mut shared.interner);
+            let origin = origins.of(answer.link, &mut shared.interner);
             shared.found.begin(packet.segment, packet.to, origin, packet.time);
         }
         shared.found.add(answer.address, answer.ttl, answer.kind);
@@ -223,8 +265,9 @@ fn find(response: &dns::Response, packet: &Packet, shared: &mut Shared) {
 
 /// Shows the judge what a response gives.
 fn show(response: &dns::Response, packet: &Packet, matter: Matter, shared: &mut Shared) {
+    let mut origins = Origins::new(response, packet.from);
     for (place, answer) in (0_u16..).zip(&response.answers) {
-        let origin = origin_of(response, answer.link, packet.from, &mut shared.interner);
+        let origin = origins.of(answer.link, &mut shared.interner);
         let Some(provenance) = shared.interner.get(origin) else {
             continue;
         };
@@ -244,14 +287,6 @@ fn show(response: &dns::Response, packet: &Packet, matter: Matter, shared: &mut 
             matter,
         });
     }
-}
-
-/// Returns what stands for what the answers behind a name have in common.
-fn origin_of(response: &dns::Response, link: dns::Link, server: Address, interner: &mut Interner) -> Origin {
-    let mut chain: SmallVec<[&[u8]; 4]> = SmallVec::new();
-    chain.extend(response.linked.back_from(link));
-    let make_chain = || response.linked.names_to(link);
-    interner.intern(response.name.as_str(), server, &chain, make_chain)
 }
 
 /// Shows what came on a port that never counts in the records.

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::name::Name;
+use super::name::{Name, Work};
 use crate::model::{Layer, Malformed};
 
 /// How many names a chain may hold; resolvers give up after a dozen or two.
 const MOST: usize = 64;
+/// What looking at a name costs, in octets copied: they lie apart.
+pub(super) const LOOK: usize = 4;
+/// How many octets of two names are compared in the time in which one is copied.
+const COMPARED: usize = 16;
 
 /// A name on the chain, in the order of its discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,12 @@ pub struct Link(usize);
 impl Link {
     /// The name that was asked.
     pub(super) const QUESTION: Self = Self(0);
+
+    /// Returns how many names were found before this one.
+    #[must_use]
+    pub const fn place(self) -> usize {
+        self.0
+    }
 
     /// Returns the name that was found next, which the chain need not hold.
     pub(super) const fn next(self) -> Self {
@@ -68,11 +78,27 @@ impl Linked {
         })
     }
 
-    /// Returns the names after the question up to and with this one.
+    /// Returns all of these names in presentation form, in the order of their discovery.
     #[must_use]
-    pub fn names_to(&self, link: Link) -> Box<[Arc<str>]> {
+    pub fn texts(&self) -> SmallVec<[Arc<str>; 2]> {
+        self.0
+            .iter()
+            .map(|entry| (&Name::from_labels(&entry.labels)).into())
+            .collect()
+    }
+
+    /// Returns the names after the question up to and with this one, from what [`Linked::texts`] gave: to write each anew
+    /// for every name that it leads to would let a long chain cost the square of its length.
+    #[must_use]
+    pub fn names_to(&self, link: Link, texts: &[Arc<str>]) -> Box<[Arc<str>]> {
         let mut names: SmallVec<[Arc<str>; 8]> = SmallVec::new();
-        names.extend(self.back_from(link).map(|labels| (&Name::from_labels(labels)).into()));
+        let mut at = link;
+        while let Some(place) = at.0.checked_sub(1)
+            && let (Some(entry), Some(text)) = (self.0.get(place), texts.get(place))
+        {
+            names.push(Arc::clone(text));
+            at = entry.from;
+        }
         names.into_iter().rev().collect()
     }
 }
@@ -98,19 +124,31 @@ impl<'a> Chain<'a> {
     ///
     /// # Errors
     ///
-    /// `Field("chain")` when there is no room.
-    pub(super) fn add(&mut self, from: Link, labels: &[u8], at: Option<usize>, reach: Reach) -> Result<(), Malformed> {
-        if self.find(labels).is_some() {
-            return Ok(());
-        }
-        if self.len() >= MOST {
+    /// `Field("chain")` when there is no room, `Field("name")` when the allowance does not suffice.
+    pub(super) fn add(
+        &mut self,
+        from: Link,
+        labels: &[u8],
+        at: Option<usize>,
+        reach: Reach,
+        work: &mut Work,
+    ) -> Result<(), Malformed> {
+        if self.is_full() {
             return Err(Malformed::field(Layer::Dns, "chain"));
+        }
+        if self.find(labels, work)?.is_some() {
+            return Ok(());
         }
         self.entries.push(Entry::new(from, labels, at, reach));
         Ok(())
     }
 
-    /// Returns how many names are held, which is what looking for one costs.
+    /// Says whether there is no room for another name, so that none need be looked for.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= MOST
+    }
+
+    /// Returns how many names are held.
     pub(super) fn len(&self) -> usize {
         1 + self.entries.len()
     }
@@ -121,12 +159,35 @@ impl<'a> Chain<'a> {
     }
 
     /// Returns the name with these labels.
-    pub(super) fn find(&self, labels: &[u8]) -> Option<Link> {
-        if self.question == labels {
-            return Some(Link::QUESTION);
+    ///
+    /// # Errors
+    ///
+    /// `Field("name")` when the allowance does not suffice.
+    pub(super) fn find(&self, labels: &[u8], work: &mut Work) -> Result<Option<Link>, Malformed> {
+        let mut link = Link::QUESTION;
+        while self.holds(link) {
+            if self.is(link, labels, work)? {
+                return Ok(Some(link));
+            }
+            link = link.next();
         }
-        let position = self.entries.iter().position(|entry| *entry.labels == *labels);
-        position.map(|behind| Link(1 + behind))
+        Ok(None)
+    }
+
+    /// Says whether a name has these labels.
+    ///
+    /// # Errors
+    ///
+    /// `Field("name")` when the allowance does not suffice.
+    pub(super) fn is(&self, link: Link, labels: &[u8], work: &mut Work) -> Result<bool, Malformed> {
+        let own = self.labels(link);
+        if own.len() != labels.len() {
+            work.spend(LOOK)?;
+            return Ok(false);
+        }
+        // Names that differ late cost more, and somebody may have made all of them so.
+        work.spend(LOOK + own.len() / COMPARED)?;
+        Ok(own == labels)
     }
 
     /// Returns the name that stands there in the message.

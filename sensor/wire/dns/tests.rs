@@ -39,13 +39,14 @@ fn response(name: &str, records: &[Vec<u8>]) -> Vec<u8> {
 /// Returns the addresses given, each with its chain joined by spaces.
 fn given(message: &[u8]) -> Vec<(String, String)> {
     let response = parse_response(message).unwrap();
+    let texts = response.linked.texts();
     response
         .answers
         .iter()
         .map(|answer| {
             (
                 answer.address.to_string(),
-                response.linked.names_to(answer.link).join(" "),
+                response.linked.names_to(answer.link, &texts).join(" "),
             )
         })
         .collect()
@@ -199,6 +200,37 @@ fn rule_n1_hints_of_services_are_answers() {
 }
 
 #[test]
+fn rule_n1_a_name_that_an_alias_of_a_service_leads_to_as_well_is_reached_by_its_cname_record() {
+    let mut records = [
+        record(&[0xc0, 12], 65, &[&[0, 0][..], &wire("a.example.net")].concat()),
+        record(&[0xc0, 12], 5, &wire("a.example.net")),
+        record(&wire("a.example.net"), 1, &FOUR),
+    ];
+    for _ in 0..records.len() {
+        let expected = [pair("198.51.100.7", "a.example.net")];
+        assert_eq!(given(&response("example.com", &records)), expected);
+        records.rotate_left(1);
+    }
+}
+
+#[test]
+fn rule_n1_a_dname_record_holds_for_other_names_than_one_that_gets_too_long() {
+    let long = format!("{0}.{0}.{0}.example.com", "a".repeat(60));
+    let records = [
+        record(&wire(&long), 5, &wire("b.example.com")),
+        record(
+            &wire("example.com"),
+            39,
+            &wire(&format!("{}.example.net", "c".repeat(60))),
+        ),
+        record(&wire(&format!("b.{}.example.net", "c".repeat(60))), 1, &FOUR),
+    ];
+    let message = response(&long, &records);
+    assert_eq!(given(&message).len(), 1);
+    assert_eq!(parse_response(&message).unwrap().malformed_records, 0);
+}
+
+#[test]
 fn rule_n1_a_record_that_cannot_be_read_costs_itself() {
     let records = [
         record(&[0xc0, 12], 1, &[1, 2, 3]),
@@ -291,6 +323,7 @@ fn a_response_made_of_pointers_costs_a_few_steps_an_octet() {
             work: Work::new(message.len()),
             chain: Chain::new(&[1, b'a'], HEADER),
             waiting: SmallVec::new(),
+            aliases: SmallVec::new(),
             answers: &mut answers,
             malformed: 0,
         };
