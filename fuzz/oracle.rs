@@ -399,6 +399,7 @@ pub fn frame(octets: &[u8]) {
             let tcp = match read.layer4 {
                 Layer4::Tcp { flags, sequence } => Some((flags.0, sequence)),
                 Layer4::Udp => None,
+                Layer4::Tunnel(_) => panic!("the innermost packet is no tunnel"),
             };
             let own = Headers {
                 from: read.from,

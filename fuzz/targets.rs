@@ -62,6 +62,8 @@ impl<'a> Script<'a> {
 #[derive(Default)]
 struct Counted {
     packets: u64,
+    /// Envelopes that lead outside.
+    tunnels: u64,
     counters: Counters,
 }
 
@@ -69,7 +71,10 @@ impl Packets for Counted {
     fn packet(&mut self, partition: usize, packet: &Packet, payload: &[u8]) {
         assert!(partition < PARTITIONS);
         assert!(payload.len() <= packet.payload_octets as usize);
-        self.packets += 1;
+        match packet.layer4 {
+            Layer4::Tunnel(_) => self.tunnels += 1,
+            _ => self.packets += 1,
+        }
     }
 
     fn mark(&mut self, _: Mark, report: DecodeReport) {
@@ -107,7 +112,12 @@ pub fn decode(octets: &[u8]) {
         frames += 1;
     }
     decoder.finish(Ending::Input, &mut counted);
-    let Counted { packets, counters } = counted;
+    let Counted {
+        packets,
+        tunnels,
+        counters,
+    } = counted;
+    assert_eq!(tunnels, counters.get(Counter::Tunnels));
     assert_eq!(counters.get(Counter::Frames), frames);
     assert_eq!(counters.get(Counter::Packets), packets);
     let joined = counters.get(Counter::FragmentsJoined);
