@@ -10,7 +10,7 @@ use firstcontact::destination::Aggregation;
 use firstcontact::engine::{
     DecodeReport, Decoder, Ending, Judge, Limits, Mark, Packets, Records, Report, Setup, Worker, WorkerSetup,
 };
-use firstcontact::flow::{Class, FlowTable};
+use firstcontact::flow::{Class, FlowTable, Payload};
 use firstcontact::identity::Network;
 use firstcontact::model::{
     Address, Admission, AnswerFacts, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, NameRecord, Packet, Policy,
@@ -181,7 +181,7 @@ fn stages(criterion: &mut Criterion) {
             || FlowTable::new(1 << 16, 1 << 10, Span::seconds(5)),
             |table| {
                 for packet in &tcp {
-                    black_box(table.take(packet, false, || Class::Candidate));
+                    black_box(table.take(packet, Payload::Other, || Class::Candidate));
                 }
             },
             BatchSize::LargeInput,

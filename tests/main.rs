@@ -14,6 +14,7 @@ mod fuzz;
 mod inputs;
 mod lab;
 mod listen;
+mod midstream;
 mod properties;
 mod refusals;
 mod scenarios;

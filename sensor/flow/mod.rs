@@ -11,7 +11,7 @@ mod table;
 
 pub use key::{FlowKey, Side, Sides};
 pub use state::{FlowUpdate, Opening, Shown, SideReport};
-pub use table::{Class, FlowReport, FlowTable, Taken};
+pub use table::{Class, FlowReport, FlowTable, Payload, Taken};
 
 use crate::model::Span;
 

@@ -5,6 +5,7 @@ use crate::model::{
 };
 
 use super::key::{FlowKey, Side, Sides};
+use super::table::Payload;
 
 /// How far ahead of the last octet a segment may lie; beyond a quarter of the sequence space it is a stray.
 const FARTHEST_AHEAD: u32 = 1 << 30;
@@ -22,7 +23,9 @@ pub enum Opening {
     SynAck,
     /// Any other TCP segment (rule F3).
     Midstream,
-    /// A UDP datagram (rule F2), or an envelope that leads outside (rule W2).
+    /// A UDP datagram that is an answer by what it carries: its sender is the responder.
+    Answer,
+    /// Any other UDP datagram (rule F2), or an envelope that leads outside (rule W2).
     Datagram,
 }
 
@@ -235,8 +238,9 @@ pub(super) enum Change {
 
 impl Flow {
     /// Opens a flow with its first packet, which has still to be [taken](Flow::take).
-    pub fn open(key: FlowKey, opener: Side, packet: &Packet) -> Self {
+    pub fn open(key: FlowKey, opener: Side, packet: &Packet, payload: Payload) -> Self {
         let (opening, syn_sequence) = match packet.layer4 {
+            Layer4::Udp if payload == Payload::Response => (Opening::Answer, None),
             Layer4::Udp | Layer4::Tunnel(_) => (Opening::Datagram, None),
             Layer4::Tcp { flags, sequence } if is_syn(flags) => (Opening::Syn, Some(sequence)),
             Layer4::Tcp { flags, .. } if flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::RST) => {

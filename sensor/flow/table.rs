@@ -28,6 +28,23 @@ pub enum Class {
     Other,
 }
 
+/// What a packet is known to carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// A DNS query (rule S3), or the part of one over TCP with which it begins.
+    Query,
+    /// A DNS response.
+    Response,
+    /// Anything else.
+    Other,
+}
+
+impl Payload {
+    const fn is_dns(self) -> bool {
+        matches!(self, Self::Query | Self::Response)
+    }
+}
+
 /// What taking a packet said beside the flow itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -101,8 +118,7 @@ impl FlowTable {
 
     /// Takes a packet; `class` is asked only if the packet opens a flow.
     ///
-    /// `is_dns` says that the packet carries a DNS message over TCP (rule S3).
-    pub fn take(&mut self, packet: &Packet, is_dns: bool, class: impl FnOnce() -> Class) -> Taken {
+    pub fn take(&mut self, packet: &Packet, payload: Payload, class: impl FnOnce() -> Class) -> Taken {
         let (key, side) = FlowKey::of(packet);
         let hash = self.hasher.hash_one(key);
         let found = self.find(hash, &key);
@@ -113,7 +129,7 @@ impl FlowTable {
                     let before = flow.shown(side);
                     let was_open = flow.end.is_none();
                     let mut change = flow.take(side, packet);
-                    if is_dns && flow.show_dns(side) {
+                    if payload.is_dns() && flow.show_dns(side) {
                         change = Change::Notable;
                     }
                     let gap = flow.opens_gap(side).then_some((handle, flow.arrival, packet.time));
@@ -149,7 +165,7 @@ impl FlowTable {
         if self.closed.holds(&key, packet) {
             return Taken::Continued;
         }
-        self.open(hash, key, side, packet, is_dns, class());
+        self.open(hash, key, side, packet, payload, class());
         Taken::Opened
     }
 
@@ -162,7 +178,7 @@ impl FlowTable {
         flow.is_some_and(|flow| !flow.is_replaced_by(packet))
     }
 
-    fn open(&mut self, hash: u64, key: FlowKey, side: Side, packet: &Packet, is_dns: bool, class: Class) {
+    fn open(&mut self, hash: u64, key: FlowKey, side: Side, packet: &Packet, payload: Payload, class: Class) {
         let bit = match class {
             Class::Candidate => 0,
             Class::Other => OTHER_BIT,
@@ -179,9 +195,9 @@ impl FlowTable {
             } += 1;
             self.end(hash, victim | bit, FlowEnd::Evicted);
         }
-        let mut flow = Flow::open(key, side, packet);
+        let mut flow = Flow::open(key, side, packet, payload);
         flow.take(side, packet);
-        if is_dns {
+        if payload.is_dns() {
             flow.show_dns(side);
         }
         let due = flow.last.plus(flow.patience());

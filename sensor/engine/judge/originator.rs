@@ -1,6 +1,6 @@
 //! Who opened a flow (rules F1 to F3).
 
-use crate::flow::{FlowUpdate, Opening, Side};
+use crate::flow::{FlowUpdate, Opening, Side, UDP_IDLE};
 use crate::model::{FlowStart, Transport};
 
 use super::facts::Facts;
@@ -39,7 +39,7 @@ pub(super) fn originator(
             Some((internal, FlowStart::Datagram))
         }
         Opening::Syn => Some((opener, FlowStart::Syn)),
-        Opening::SynAck => Some((other, FlowStart::Midstream)),
+        Opening::SynAck | Opening::Answer => Some((other, FlowStart::Midstream)),
         Opening::Datagram => {
             // What the flow itself shows tells nothing here: once it is answered, both its ports seem to listen.
             let listened =
@@ -47,9 +47,14 @@ pub(super) fn originator(
             // Two ports that both listen, as with NTP between servers: the first to send asks. A port that is known to
             // listen is visited, whatever the classes say.
             let answers = listened(opener) && !listened(other);
-            let answers_from_outside =
-                is_external(opener) && !is_external(other) && class_of(opener) < class_of(other) && !listened(other);
-            if answers || answers_from_outside {
+            // What was silent for longer than a minute would be another flow, so nothing that began before the source was
+            // first seen is met later for the first time.
+            let is_early = facts.watched(update.source, update.first) < UDP_IDLE;
+            let (from_outside, to_outside) = (is_external(opener), is_external(other));
+            let answers_across = class_of(opener) < class_of(other)
+                && !listened(other)
+                && (from_outside && !to_outside || is_early && to_outside && !from_outside);
+            if answers || answers_across {
                 Some((other, FlowStart::Midstream))
             } else {
                 Some((opener, FlowStart::Datagram))

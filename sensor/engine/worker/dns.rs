@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::flow::Class;
+use crate::flow::{Class, Payload};
 use crate::identity::Locality;
 use crate::model::{Address, AnswerFacts, Counter, Evidence, Malformed, Packet};
 use crate::names::{Interner, Origin, QueryKey};
@@ -33,17 +33,17 @@ impl Part {
             return false;
         }
         let read = match dns::peek(payload) {
-            Some(Role::Query) if to_server => Some(self.query(packet, payload, shared)),
-            Some(Role::Response) if from_server => Some(self.response(packet, payload, shared)),
+            Some(Role::Query) if to_server => Some((Payload::Query, self.query(packet, payload, shared))),
+            Some(Role::Response) if from_server => Some((Payload::Response, self.response(packet, payload, shared))),
             _ => None,
         };
         match read {
-            Some(Ok(())) => {
-                self.dns_flow(packet, shared);
+            Some((carried, Ok(()))) => {
+                self.dns_flow(packet, carried, shared);
                 return true;
             }
             // A packet all the same, so it stands in the sum of all frames and not among the malformed ones.
-            Some(Err(_)) => shared.report.counters.count(Counter::DnsMalformed),
+            Some((_, Err(_))) => shared.report.counters.count(Counter::DnsMalformed),
             None => shared.report.counters.count(Counter::DnsNotDns),
         }
         false
@@ -180,7 +180,7 @@ impl Part {
     }
 
     /// Follows the flow of a DNS packet where that is wanted: once a day for an external server, else for the records.
-    fn dns_flow(&mut self, packet: &Packet, shared: &mut Shared) {
+    fn dns_flow(&mut self, packet: &Packet, carried: Payload, shared: &mut Shared) {
         let network = &shared.setup.network;
         let ends = (network.locality(packet.from), network.locality(packet.to));
         if packet.segment.is_tunnel() {
@@ -189,21 +189,20 @@ impl Part {
             let today = packet.time.day();
             let key = (packet.segment, packet.from, packet.to);
             let latest = self.dns_contacts.get(&key).copied();
-            let is_query = shared.setup.dns_ports.contains(&packet.to_port);
-            if (is_query && latest != Some(today)) || self.flows.knows(packet) {
+            if (carried == Payload::Query && latest != Some(today)) || self.flows.knows(packet) {
                 if self.dns_contacts.len() >= DNS_CONTACTS {
                     self.dns_contacts.clear();
                 }
                 self.dns_contacts.insert(key, today);
-                self.flow(packet, true, shared);
+                self.flow(packet, carried, shared);
                 return;
             }
         } else if ends == (Locality::External, Locality::Internal) && self.flows.knows(packet) {
-            self.flow(packet, true, shared);
+            self.flow(packet, carried, shared);
             return;
         }
         if let Some(table) = &mut self.dns_flows {
-            table.take(packet, true, || Class::Other);
+            table.take(packet, carried, || Class::Other);
         }
     }
 }

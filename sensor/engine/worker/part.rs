@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::flow::{Class, FlowReport, FlowTable, Taken};
+use crate::flow::{Class, FlowReport, FlowTable, Payload, Taken};
 use crate::identity::Locality;
 use crate::model::{
     Address, BySource, Counter, Counters, Day, Endpoint, Layer4, Packet, Segment, Span, TcpFlags, Timestamp,
@@ -55,7 +55,7 @@ impl Part {
 
     /// Takes a packet.
     pub fn packet(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) {
-        let mut carries_dns = false;
+        let mut carried = Payload::Other;
         match packet.layer4 {
             Layer4::Udp if payload.is_empty() => {}
             Layer4::Udp => {
@@ -63,17 +63,18 @@ impl Part {
                     return;
                 }
             }
-            Layer4::Tcp { .. } => carries_dns = self.segment(packet, payload, shared),
+            Layer4::Tcp { .. } if self.segment(packet, payload, shared) => carried = Payload::Query,
+            Layer4::Tcp { .. } => {}
             Layer4::Tunnel(_) => {}
         }
-        self.flow(packet, carries_dns, shared);
+        self.flow(packet, carried, shared);
     }
 
     /// Takes a packet into the flow table.
-    pub fn flow(&mut self, packet: &Packet, carries_dns: bool, shared: &mut Shared) {
+    pub fn flow(&mut self, packet: &Packet, carried: Payload, shared: &mut Shared) {
         let network = &shared.setup.network;
         let mut ends = None;
-        let taken = self.flows.take(packet, carries_dns, || {
+        let taken = self.flows.take(packet, carried, || {
             let found = (network.locality(packet.from), network.locality(packet.to));
             ends = Some(found);
             class_of(packet, found)
