@@ -131,6 +131,8 @@ impl Fan {
 }
 
 impl Packets for Fan {
+    // Apart from the decoder, a packet is written twice on its way into the batch.
+    #[inline(always)]
     fn packet(&mut self, partition: usize, packet: &Packet, payload: &[u8]) {
         let worker = partition % self.workers.len().max(1);
         let Some(open) = self.open.get_mut(worker) else { return };
