@@ -81,7 +81,7 @@ impl Decoder {
             segments: Segments::new(&policy.segment),
             carriers: Carriers::new(policy),
             shift,
-            clock: Clock::default(),
+            clock: Clock::new(policy.time),
             arrival: Arrival(0),
             held: None,
             fragments: Fragments::new(Limits::of(policy.memory).fragments),
@@ -107,6 +107,10 @@ impl Decoder {
         self.release(Some(frame.time), out);
         match self.clock.tell(frame.time) {
             Told::Take(_) => self.take(frame, self.arrival, out),
+            Told::Doubt(time) => {
+                self.report.counters.count(Counter::ClockDoubted);
+                self.take(Frame { time, ..frame }, self.arrival, out);
+            }
             Told::Hold => {
                 self.held = Some(Held {
                     time: frame.time,
@@ -293,9 +297,12 @@ impl Decoder {
             self.clock.advance(now);
             return;
         }
-        if let Told::Take(time) = self.clock.tell(now)
-            && let Some((_, end)) = self.clock.ending(time)
-        {
+        let time = match self.clock.tell(now) {
+            Told::Take(time) | Told::Doubt(time) => time,
+            Told::Break => return self.break_to(now, out),
+            Told::Hold => return,
+        };
+        if let Some((_, end)) = self.clock.ending(time) {
             self.give_up(Some(time), out);
             self.send_mark(end, Ending::Epoch, out);
             self.clock.advance(time);

@@ -25,7 +25,7 @@ pub struct Mark {
 pub enum Ending {
     /// Nothing else.
     Epoch,
-    /// The stretch: time goes back by this much (rule T1).
+    /// The stretch: time moves by this much, mostly back (rule T1).
     Stretch(Span),
     /// The input (rule T3): waiting contacts are judged, open flows reported.
     Input,

@@ -39,6 +39,8 @@ counters! {
     TunnelDns = "tunnels.dns_responses",
     /// Flows inside them, which count nowhere else.
     TunnelFlows = "tunnels.flows",
+    /// Frames whose clock had been set less than a minute before, and which took the time that it would have shown (rule T1).
+    ClockDoubted = "clock.doubted",
     /// Frames whose fragment is part of a datagram that another frame is counted for (rule W4).
     FragmentsJoined = "fragments.joined",
     /// Datagrams whose fragments were joined.

@@ -20,7 +20,7 @@ pub enum EventKind {
     ResolverFound,
     /// A segment, workload or group stopped learning (rule B4).
     LearningEnded,
-    /// Time went back (rule T1).
+    /// Time went back, or a clock that was set is believed (rule T1).
     ClockBreak,
     /// Over 1 % of a segment's flows have both ends external (rule S1).
     PrefixMissing,

@@ -12,6 +12,8 @@ use super::time::Span;
 pub struct Policy {
     /// How much memory the tables may hold, in octets.
     pub memory: u64,
+    /// Where the times of frames come from.
+    pub time: TimeSource,
     /// What is internal, and which ports carry what.
     pub network: NetworkPolicy,
     /// What makes a segment.
@@ -26,6 +28,16 @@ pub struct Policy {
     pub aggregates: Vec<AggregateRule>,
     /// The text of a public suffix list that replaces the one compiled in.
     pub public_suffix_list: Option<Arc<str>>,
+}
+
+/// Where the times of frames come from (rule T1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimeSource {
+    /// From captures, whose times are data, in any order.
+    #[default]
+    Captures,
+    /// From this machine's clock, as the frames come.
+    Live,
 }
 
 /// What is internal, and which ports carry what.
@@ -199,6 +211,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             memory: 1 << 30,
+            time: TimeSource::default(),
             network: NetworkPolicy::default(),
             segment: SegmentPolicy {
                 by: vec![SegmentPart::Vni],

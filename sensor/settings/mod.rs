@@ -15,7 +15,7 @@ pub use refused::Refused;
 
 use crate::model::{
     AggregateRule, BaselineMode, BaselinePolicy, ListenUrl, NamesPolicy, NetworkPolicy, Policy, SegmentPolicy, SinkUrl,
-    Span, WorkloadRule,
+    Span, TimeSource, WorkloadRule,
 };
 
 /// What a settings file says.
@@ -145,6 +145,10 @@ impl Settings {
         };
         Policy {
             memory: self.memory,
+            time: match mode {
+                Mode::Live => TimeSource::Live,
+                Mode::Replay => TimeSource::Captures,
+            },
             network: self.network.clone(),
             segment: self.segment.clone(),
             names: self.names.clone(),

@@ -25,7 +25,11 @@ fn address(text: &str) -> Address {
 #[test]
 fn an_empty_file_means_the_defaults() {
     assert_eq!(read(""), Settings::default());
-    assert_eq!(Settings::default().policy(Mode::Live), Policy::default());
+    let live = Policy {
+        time: TimeSource::Live,
+        ..Policy::default()
+    };
+    assert_eq!(Settings::default().policy(Mode::Live), live);
 }
 
 #[test]

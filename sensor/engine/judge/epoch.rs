@@ -290,9 +290,10 @@ impl Judge {
         self.drop_left();
         self.contacts.judged.clear();
         self.last_expiry = None;
+        let way = if by < Span::ZERO { "back" } else { "ahead" };
         let text = format!(
-            "packet time went back by {} s; flows ended and waiting contacts were judged",
-            -by.as_seconds()
+            "packet time went {way} by {} s; flows ended and waiting contacts were judged",
+            by.as_seconds().abs()
         );
         self.tell(now, EventKind::ClockBreak, text);
     }

@@ -4,6 +4,7 @@ mod lab;
 
 mod attempts;
 mod bursts;
+mod clock;
 mod contacts;
 mod full;
 mod names;
