@@ -8,6 +8,7 @@ use crate::model::{
 use crate::wire::{self, Start};
 
 use super::clock::{Clock, Told};
+use super::copies::{Copies, Look};
 use super::fragments::{Came, Fragments, Place};
 use super::limits::Limits;
 use super::partition::partition;
@@ -15,6 +16,7 @@ use super::report::{DecodeReport, Ending, Mark};
 use super::segments::Segments;
 
 mod joining;
+mod mirrored;
 mod tunnels;
 
 use tunnels::Carriers;
@@ -55,6 +57,8 @@ pub struct Decoder {
     arrival: Arrival,
     held: Option<Held>,
     fragments: Fragments,
+    copies: Copies,
+    told_of_copies: mirrored::Told,
     sources: HashMap<Address, SourceId, foldhash::fast::RandomState>,
     next_source: u16,
     /// Sources that were told to the judge; the latest one stands apart, since frames of one source come in rows.
@@ -81,6 +85,8 @@ impl Decoder {
             arrival: Arrival(0),
             held: None,
             fragments: Fragments::new(Limits::of(policy.memory).fragments),
+            copies: Copies::new(Limits::of(policy.memory).copies),
+            told_of_copies: mirrored::Told::default(),
             sources: HashMap::default(),
             next_source: own_sources,
             told: HashSet::default(),
@@ -143,6 +149,8 @@ impl Decoder {
         self.give_up(None, out);
         let now = self.clock.now().unwrap_or(time);
         let by = self.clock.break_to(time);
+        self.copies.clear();
+        self.told_of_copies.clear();
         self.send_mark(now, Ending::Stretch(by), out);
     }
 
@@ -212,7 +220,13 @@ impl Decoder {
             layer4: decoded.layer4,
             payload_octets: decoded.payload_octets,
         };
-        out.packet(partition(packet.from, packet.to), &packet, self.needed(decoded));
+        let (partition, needed) = (partition(packet.from, packet.to), self.needed(decoded));
+        if self.copies.looks_at(partition, &packet, decoded.payload, needed)
+            && self.is_copy(partition, &packet, &Look::at(decoded, source, needed))
+        {
+            return;
+        }
+        out.packet(partition, &packet, needed);
     }
 
     /// Tells the judge of a source that was not seen before.
@@ -291,6 +305,9 @@ impl Decoder {
 
     fn send_mark(&mut self, now: Timestamp, ending: Ending, out: &mut impl Packets) {
         self.report.counters.count(Counter::Epochs);
+        self.report
+            .counters
+            .add(Counter::DuplicatesEvicted, self.copies.take_evicted());
         let mark = Mark {
             epoch: self.clock.epoch(),
             now,

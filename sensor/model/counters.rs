@@ -31,6 +31,10 @@ counters! {
     Packets = "packets",
     /// Packets whose payload or headers were cut by a snap length or a lost fragment.
     Snapped = "snapped",
+    /// Packets that were met before and went no further: copies of others (rule W5).
+    Duplicates = "duplicates.dropped",
+    /// Packets that were forgotten before a copy of them could come, because there were too many.
+    DuplicatesEvicted = "duplicates.evicted",
     /// Envelopes that lead outside, of which there is one a frame; what is inside goes to the records only (rule W2).
     Tunnels = "tunnels.frames",
     /// DNS responses inside them, which count nowhere else.
