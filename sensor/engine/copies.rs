@@ -194,13 +194,12 @@ impl Copies {
             }
             return None;
         };
-        let is_tcp = matches!(packet.layer4, Layer4::Tcp { .. });
-        if first != look.path || look.identification != 0 || look.is_dns || is_syn(packet.layer4) {
+        if first != look.path || look.identification != 0 || look.is_dns {
             *left = PATIENCE;
             return Some(first);
         }
-        if is_tcp {
-            // Acknowledgments are alike; sequence numbers see to it that nothing counts twice.
+        if is_acknowledgment(packet) {
+            // They are alike, and nothing of them counts twice.
             return None;
         }
         let is_copy = *left > 0;
@@ -257,8 +256,10 @@ impl Recent {
     }
 }
 
-const fn is_syn(layer4: Layer4) -> bool {
-    matches!(layer4, Layer4::Tcp { flags, .. } if flags.has(TcpFlags::SYN))
+/// Says whether a packet is a TCP segment that neither carries octets nor begins or ends a stream.
+const fn is_acknowledgment(packet: &Packet) -> bool {
+    const NOTABLE: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
+    matches!(packet.layer4, Layer4::Tcp { flags, .. } if packet.payload_octets == 0 && !flags.has(NOTABLE))
 }
 
 /// Returns the octets of a datagram that tell it from others.

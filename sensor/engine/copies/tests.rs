@@ -200,13 +200,14 @@ fn rule_f4_repeated_datagrams_that_nothing_tells_apart_count_where_there_are_no_
 #[test]
 fn rule_w5_acknowledgments_without_identification_are_no_copies_of_each_other() {
     let mut copies = Copies::new(100);
-    let ack = packet(
-        at(0),
-        Layer4::Tcp {
-            flags: TcpFlags(TcpFlags::ACK),
-            sequence: 5,
-        },
-    );
+    let layer4 = Layer4::Tcp {
+        flags: TcpFlags(TcpFlags::ACK),
+        sequence: 5,
+    };
+    let ack = Packet {
+        payload_octets: 0,
+        ..packet(at(0), layer4)
+    };
     let plain = Look {
         identification: 0,
         ..look(&[])
