@@ -62,8 +62,6 @@ impl<'a> Script<'a> {
 #[derive(Default)]
 struct Counted {
     packets: u64,
-    /// Envelopes that lead outside.
-    tunnels: u64,
     counters: Counters,
 }
 
@@ -71,10 +69,7 @@ impl Packets for Counted {
     fn packet(&mut self, partition: usize, packet: &Packet, payload: &[u8]) {
         assert!(partition < PARTITIONS);
         assert!(payload.len() <= packet.payload_octets as usize);
-        match packet.layer4 {
-            Layer4::Tunnel(_) => self.tunnels += 1,
-            _ => self.packets += 1,
-        }
+        self.packets += 1;
     }
 
     fn mark(&mut self, _: Mark, report: DecodeReport) {
@@ -112,16 +107,19 @@ pub fn decode(octets: &[u8]) {
         frames += 1;
     }
     decoder.finish(Ending::Input, &mut counted);
-    let Counted {
-        packets,
-        tunnels,
-        counters,
-    } = counted;
-    assert_eq!(tunnels, counters.get(Counter::Tunnels));
-    assert_eq!(counters.get(Counter::Frames), frames);
-    assert_eq!(counters.get(Counter::Packets), packets);
-    let joined = counters.get(Counter::FragmentsJoined);
-    assert_eq!(packets + counters.malformed() + counters.ignored() + joined, frames);
+    let Counted { packets, counters } = counted;
+    let of = |counter| counters.get(counter);
+    assert_eq!(of(Counter::Frames), frames);
+    // Envelopes that lead outside are packets beside those of the sum, and copies are handed to nobody.
+    assert_eq!(
+        packets + of(Counter::Duplicates),
+        of(Counter::Packets) + of(Counter::Tunnels)
+    );
+    let joined = of(Counter::FragmentsJoined);
+    assert_eq!(
+        of(Counter::Packets) + counters.malformed() + counters.ignored() + joined,
+        frames
+    );
 }
 
 /// One DNS message.

@@ -15,7 +15,8 @@ const THREADS: [u16; 4] = [1, 2, 3, 8];
 /// How many captures of the corpus are replayed in a row: one run for each would take an hour.
 const IN_A_ROW: usize = 40;
 
-fn captures(folder: &Path) -> Vec<PathBuf> {
+/// Returns the captures below a folder, in order.
+pub fn captures(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries {

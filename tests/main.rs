@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod copies;
 mod crash;
 mod determinism;
 mod envelopes;

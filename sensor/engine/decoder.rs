@@ -9,6 +9,7 @@ use crate::model::{
 use crate::wire::{self, Start};
 
 use super::clock::{Clock, Told};
+use super::copies::{Copies, Look};
 use super::fragments::{Came, Fragments, Place};
 use super::limits::Limits;
 use super::partition::partition;
@@ -16,6 +17,7 @@ use super::report::{DecodeReport, Ending, Mark, SourceSeen};
 use super::segments::Segments;
 
 mod joining;
+mod mirrored;
 mod tunnels;
 
 use tunnels::Carriers;
@@ -56,6 +58,8 @@ pub struct Decoder {
     arrival: Arrival,
     held: Option<Held>,
     fragments: Fragments,
+    copies: Copies,
+    told_of_copies: mirrored::Told,
     sources: HashMap<Address, SourceId, foldhash::fast::RandomState>,
     own_sources: u16,
     /// The addresses of the other sources, in the order of their numbers.
@@ -85,6 +89,8 @@ impl Decoder {
             arrival: Arrival(0),
             held: None,
             fragments: Fragments::new(Limits::of(policy.memory).fragments),
+            copies: Copies::new(Limits::of(policy.memory).copies),
+            told_of_copies: mirrored::Told::default(),
             sources: HashMap::default(),
             own_sources,
             mirrors: Vec::new(),
@@ -153,6 +159,8 @@ impl Decoder {
         self.give_up(None, out);
         let now = self.clock.now().unwrap_or(time);
         let by = self.clock.break_to(time);
+        self.copies.clear();
+        self.told_of_copies.clear();
         self.send_mark(now, Ending::Stretch(by), out);
     }
 
@@ -209,16 +217,6 @@ impl Decoder {
         }
         let (source, place) = self.delivered(&decoded.envelopes, start, place, came, out);
         self.tell_source(source, came.time);
-        if place == Place::Plain {
-            let tcp_octets = match decoded.layer4 {
-                Layer4::Tcp { .. } => u64::from(decoded.payload_octets),
-                _ => 0,
-            };
-            self.delivered.count(source, |delivered| {
-                delivered.packets += 1;
-                delivered.tcp_octets += tcp_octets;
-            });
-        }
         let packet = Packet {
             time: came.time,
             arrival: came.arrival,
@@ -232,7 +230,23 @@ impl Decoder {
             layer4: decoded.layer4,
             payload_octets: decoded.payload_octets,
         };
-        out.packet(partition(packet.from, packet.to), &packet, self.needed(decoded));
+        let (partition, needed) = (partition(packet.from, packet.to), self.needed(decoded));
+        if self.copies.looks_at(partition, &packet, decoded.payload, needed)
+            && self.is_copy(partition, &packet, &Look::at(decoded, source, needed))
+        {
+            return;
+        }
+        if place == Place::Plain {
+            let tcp_octets = match decoded.layer4 {
+                Layer4::Tcp { .. } => u64::from(decoded.payload_octets),
+                _ => 0,
+            };
+            self.delivered.count(source, |delivered| {
+                delivered.packets += 1;
+                delivered.tcp_octets += tcp_octets;
+            });
+        }
+        out.packet(partition, &packet, needed);
     }
 
     /// Tells the judge of a source that was not seen before.
@@ -324,6 +338,9 @@ impl Decoder {
 
     fn send_mark(&mut self, now: Timestamp, ending: Ending, out: &mut impl Packets) {
         self.report.counters.count(Counter::Epochs);
+        self.report
+            .counters
+            .add(Counter::DuplicatesEvicted, self.copies.take_evicted());
         let mark = Mark {
             epoch: self.clock.epoch(),
             now,

@@ -16,6 +16,8 @@ pub struct Limits {
     pub streams: usize,
     /// Octets of datagrams whose fragments are being joined.
     pub fragments: usize,
+    /// Packets that a partition remembers, to know copies of them.
+    pub copies: usize,
     /// Pieces of evidence, all partitions together.
     pub names: usize,
     /// Contacts that wait to be judged, and judged ones whose flow is open.
@@ -30,6 +32,7 @@ pub struct Limits {
 mod octets {
     pub const FLOW: u64 = 320;
     pub const QUERY: u64 = 48;
+    pub const COPY: u64 = 64;
     pub const EVIDENCE: u64 = 192;
     pub const OPEN: u64 = 128;
     pub const LISTENING: u64 = 64;
@@ -56,7 +59,8 @@ impl Limits {
             queries: share(3, octets::QUERY, PARTITIONS),
             streams: share(2, 1, PARTITIONS).max(LEAST_STREAMS),
             fragments: share(2, 1, 1).max(LEAST_FRAGMENTS),
-            names: share(34, octets::EVIDENCE, 1),
+            copies: share(1, octets::COPY, PARTITIONS),
+            names: share(33, octets::EVIDENCE, 1),
             open: share(8, octets::OPEN, 1),
             listening: share(2, octets::LISTENING, 1),
             pairs: share(17, octets::PAIR, 1),

@@ -1,6 +1,7 @@
 //! The stages joined: epochs, partitions, workers and the judge. No threads and no input or output here.
 
 mod clock;
+mod copies;
 mod decoder;
 mod fragments;
 mod judge;

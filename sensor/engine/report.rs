@@ -46,6 +46,8 @@ pub struct DecodeReport {
     pub segments: Vec<(Segment, SegmentDetail)>,
     /// Envelopes with an end outside that was not met before.
     pub tunnels: Vec<TunnelSeen>,
+    /// What copies showed (rule W5), with the time of the frame.
+    pub facts: Vec<(Fact, Timestamp)>,
     /// What was counted.
     pub counters: Counters,
 }

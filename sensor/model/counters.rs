@@ -33,6 +33,10 @@ counters! {
     Snapped = "snapped",
     /// Octets of TCP between others that were not captured (rule N5).
     TcpMissing = "loss.tcp_octets",
+    /// Packets that were met before and went no further: copies of others (rule W5).
+    Duplicates = "duplicates.dropped",
+    /// Packets that were forgotten before a copy of them could come, because there were too many.
+    DuplicatesEvicted = "duplicates.evicted",
     /// Envelopes that lead outside, of which there is one a frame; what is inside goes to the records only (rule W2).
     Tunnels = "tunnels.frames",
     /// DNS responses inside them, which count nowhere else.

@@ -65,6 +65,10 @@ pub struct Decoded<'a> {
     pub payload: &'a [u8],
     /// The innermost source hardware address, if the link or the envelope carries one.
     pub from_mac: Option<MacAddress>,
+    /// What tells the sender's packets apart (RFC 791 section 3.2); 0 in IPv6, and where the sender leaves it out.
+    pub identification: u16,
+    /// How many more routers may hand the packet on: the TTL of IPv4.
+    pub hop_limit: u8,
     /// What the envelopes said.
     pub envelopes: Envelopes<'a>,
 }
@@ -125,8 +129,14 @@ pub struct Carrier<'a> {
     pub to_port: u16,
     /// Octets of its payload by the length fields: behind UDP, or else behind IP.
     pub payload_octets: u32,
+    /// The payload as far as it was captured.
+    pub payload: &'a [u8],
     /// The source hardware address of the link or the envelope that it came in.
     pub from_mac: Option<MacAddress>,
+    /// What tells the sender's packets apart; 0 in IPv6, and where the sender leaves it out.
+    pub identification: u16,
+    /// How many more routers may hand the packet on.
+    pub hop_limit: u8,
     /// What the envelopes around it said.
     pub envelopes: Envelopes<'a>,
 }
@@ -144,7 +154,10 @@ impl<'a> Carrier<'a> {
             from_port: udp.map_or(0, |udp| udp.from_port),
             to_port: udp.map_or(0, |udp| udp.to_port),
             payload_octets: udp.map_or(ip.payload_octets, |udp| udp.payload_octets),
+            payload: udp.map_or(ip.payload, |udp| udp.payload),
             from_mac: way.from_mac,
+            identification: ip.identification,
+            hop_limit: ip.hop_limit,
             envelopes: way.envelopes,
         }
     }

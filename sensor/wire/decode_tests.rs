@@ -29,6 +29,8 @@ fn expected() -> Decoded<'static> {
         payload_octets: 8,
         payload: b"question",
         from_mac: Some(MacAddress([2, 0, 0, 0, 0, 1])),
+        identification: 1,
+        hop_limit: 64,
         envelopes: Envelopes::default(),
     }
 }
@@ -116,9 +118,12 @@ fn rule_w2_vxlan_gives_the_inner_packet_and_who_mirrored_it() {
         from_port: 55555,
         to_port: 4789,
         payload_octets: octets.len() as u32 - 14 - 20 - 8,
+        payload: &octets[14 + 20 + 8..],
         from_mac: Some(MacAddress([
             octets[6], octets[7], octets[8], octets[9], octets[10], octets[11],
         ])),
+        identification: 1,
+        hop_limit: 64,
         envelopes: Envelopes::default(),
     };
     assert_eq!(

@@ -51,6 +51,8 @@ pub(super) fn ipv4(octets: &[u8]) -> Result<Ip<'_>, Malformed> {
         to: Address::v4(header.destination()),
         protocol: payload.ip_number.0,
         piece,
+        identification: header.identification(),
+        hop_limit: header.ttl(),
         payload_octets: octets_of(total.saturating_sub(header.slice().len() + authentication)),
         payload: payload.payload,
     })
@@ -102,6 +104,8 @@ pub(super) fn ipv6(octets: &[u8]) -> Result<Ip<'_>, Malformed> {
         to: Address::v6(header.destination()),
         protocol: number.0,
         piece,
+        identification: 0,
+        hop_limit: header.hop_limit(),
         payload_octets: octets_of(length),
         payload: bounded(payload, length),
     })

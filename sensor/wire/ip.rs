@@ -58,6 +58,10 @@ pub(super) struct Ip<'a> {
     pub protocol: u8,
     /// Which piece of its packet the payload is.
     pub piece: Piece,
+    /// What tells the sender's packets apart (RFC 791 section 3.2); 0 in IPv6.
+    pub identification: u16,
+    /// How many more routers may hand the packet on: the TTL of IPv4.
+    pub hop_limit: u8,
     /// Octets of payload by the length fields.
     pub payload_octets: u32,
     /// The payload as far as it was captured, without padding.

@@ -29,8 +29,31 @@ pub(super) fn parse(octets: &[u8]) -> Result<Ip<'_>, Malformed> {
 /// Reads a header without options; `None` if it is anything else.
 #[inline]
 fn plain(octets: &[u8]) -> Option<Result<Ip<'_>, Malformed>> {
-    let (&[PLAIN, _, l, m, _, _, f, g, _, number, _, _, a, b, c, d, w, x, y, z], rest) =
-        octets.split_first_chunk::<LEN>()?
+    let (
+        &[
+            PLAIN,
+            _,
+            l,
+            m,
+            i,
+            j,
+            f,
+            g,
+            hop_limit,
+            number,
+            _,
+            _,
+            a,
+            b,
+            c,
+            d,
+            w,
+            x,
+            y,
+            z,
+        ],
+        rest,
+    ) = octets.split_first_chunk::<LEN>()?
     else {
         return None;
     };
@@ -50,6 +73,8 @@ fn plain(octets: &[u8]) -> Option<Result<Ip<'_>, Malformed>> {
         to: Address::v4([w, x, y, z]),
         protocol: number,
         piece: Piece::new(fragment & 0x1fff, fragment & 0x2000 != 0),
+        identification: u16::from_be_bytes([i, j]),
+        hop_limit,
         payload_octets: octets_of(length),
         payload: bounded(rest, length),
     }))

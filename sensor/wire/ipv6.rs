@@ -29,7 +29,7 @@ pub(super) fn parse(octets: &[u8]) -> Result<Ip<'_>, Malformed> {
 #[inline]
 fn plain(octets: &[u8]) -> Option<Ip<'_>> {
     let (header, rest) = octets.split_first_chunk::<LEN>()?;
-    let (&[version, _, _, _, l, m, next, _], addresses) = header.split_first_chunk::<8>()?;
+    let (&[version, _, _, _, l, m, next, hop_limit], addresses) = header.split_first_chunk::<8>()?;
     let (from, to) = addresses.split_first_chunk::<16>()?;
     if version >> 4 != 6 || is_extension(next) {
         return None;
@@ -43,6 +43,8 @@ fn plain(octets: &[u8]) -> Option<Ip<'_>> {
         to: Address::v6(*to.first_chunk::<16>()?),
         protocol: next,
         piece: Piece::Whole,
+        identification: 0,
+        hop_limit,
         payload_octets: octets_of(length),
         payload: bounded(rest, length),
     })

@@ -226,6 +226,8 @@ impl<'a> Way<'a> {
             payload_octets: tcp.payload_octets,
             payload: tcp.payload,
             from_mac: self.from_mac,
+            identification: ip.identification,
+            hop_limit: ip.hop_limit,
             envelopes: self.envelopes,
         })
     }
@@ -242,6 +244,8 @@ impl<'a> Way<'a> {
             payload_octets: udp.payload_octets,
             payload: udp.payload,
             from_mac: self.from_mac,
+            identification: ip.identification,
+            hop_limit: ip.hop_limit,
             envelopes: self.envelopes,
         }
     }

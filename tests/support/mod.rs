@@ -1,5 +1,6 @@
 //! What the tests share: frames, recipes and the programs.
 
+pub mod copies;
 pub mod dns;
 pub mod engine;
 pub mod expected;
@@ -8,6 +9,7 @@ pub mod frames;
 pub mod programs;
 pub mod recipe;
 pub mod tunnel;
+pub mod words;
 
 pub use frames::{Capture, FileFormat, Link};
 pub use programs::{Replay, Seen};

@@ -10,6 +10,7 @@
 //! key 9 | key none                              GRE with a key around what follows, within VXLAN if there is both
 //! tunnel gre 10.1.0.9 > 198.51.100.9 | tunnel none     what follows within gre, ipip or vxlan, inside of all the above
 //! fragments 64 [reversed] [without 2] [contradicted 2] | fragments none  what follows in fragments of so many octets
+//! copies vlan 9 after 0.003                     every frame of the step comes again: alike, by ttl 63, vlan 9, mirror 192.0.2.2, vni 43
 //! mac 10.1.0.5 02:00:00:00:00:07                another hardware address than the derived one
 //! step [learn] [shift +90d] [again]             a further run over the same ledger, with frames of its own or the last ones
 //!
@@ -34,13 +35,16 @@
 //! client's), `serverport`, `iterative`, `rcode`, `tc`, `cut` (octets). With `pieces 7` they go over TCP, with a handshake
 //! before the query, in segments of seven octets; `backwards` turns the response's segments round, `twice` repeats each.
 
-use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
+use super::copies::{self, Copies};
 use super::dns::{self, Message, Record};
 use super::fragments::Cut;
-use super::frames::{self, ACK, Capture, FIN, FileFormat, Link, PSH, RST, SECOND, STEP, SYN, Segment};
+use super::frames::{self, ACK, Capture, FIN, FileFormat, Link, PSH, RST, STEP, SYN, Segment};
 use super::tunnel::{Kind, Tunnel};
+use super::words::{Words, hexadecimal, number};
+
+pub use super::words::{instant, span};
 
 /// One run over the ledger.
 #[derive(Debug, Clone)]
@@ -48,6 +52,8 @@ pub struct Step {
     pub capture: Capture,
     pub learns: bool,
     pub shift: Option<String>,
+    /// Whether each frame comes again, and how.
+    pub copies: Option<Copies>,
 }
 
 /// Returns the steps of a recipe.
@@ -56,6 +62,7 @@ pub fn parse(text: &str) -> Vec<Step> {
         capture: Capture::new(),
         learns: false,
         shift: None,
+        copies: None,
     }];
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -67,11 +74,17 @@ pub fn parse(text: &str) -> Vec<Step> {
             panic!("line {}: {line}", number + 1);
         }
     }
+    for step in &mut steps {
+        if let Some(copies) = step.copies {
+            let frames = std::mem::take(&mut step.capture.frames);
+            step.capture.frames = copies::doubled(frames, |_, frame| copies.copy(frame));
+        }
+    }
     steps
 }
 
 fn take(line: &str, steps: &mut Vec<Step>) {
-    let mut words = Words(line.split_whitespace().collect());
+    let mut words = Words::from(line);
     let last = steps.last_mut().expect("there is a step");
     let capture = &mut last.capture;
     match words.next() {
@@ -130,6 +143,7 @@ fn take(line: &str, steps: &mut Vec<Step>) {
                 contradicted: words.option("contradicted").map(number),
             });
         }
+        "copies" => last.copies = Some(Copies::named(&mut words)),
         "mac" => {
             let address = frames::ip(words.next());
             let octets: Vec<u8> = words
@@ -145,6 +159,7 @@ fn take(line: &str, steps: &mut Vec<Step>) {
                 capture: Capture::new(),
                 learns: words.flag("learn"),
                 shift: words.option("shift").map(str::to_owned),
+                copies: None,
             };
             let before = steps.last().expect("there is a step");
             step.capture.start = before.capture.start;
@@ -166,31 +181,28 @@ fn take(line: &str, steps: &mut Vec<Step>) {
 }
 
 fn event(at: i64, mut words: Words<'_>, capture: &mut Capture) {
-    let times = words
-        .0
-        .front()
-        .and_then(|word| word.strip_prefix('x'))
-        .map(number::<i64>);
+    let times = words.first().and_then(|word| word.strip_prefix('x')).map(number::<i64>);
     let Some(times) = times else {
         return one(at, words, capture);
     };
     words.next();
     let every = span(words.option("every").expect("every"));
+    let line: Vec<&str> = words.rest().collect();
+    let line = line.join(" ");
     for n in 1..=times {
-        let line: Vec<String> = words.0.iter().map(|word| counted(word, n)).collect();
-        let line = Words(line.iter().map(String::as_str).collect());
-        one(at + (n - 1) * every, line, capture);
+        let line = counted(&line, n);
+        one(at + (n - 1) * every, Words::from(&*line), capture);
     }
 }
 
-/// Replaces `{n}` and `{n+100}`.
-fn counted(word: &str, n: i64) -> String {
-    let Some((before, rest)) = word.split_once("{n") else {
-        return word.to_owned();
+/// Replaces `{n}` and `{n+100}`, wherever they stand.
+fn counted(line: &str, n: i64) -> String {
+    let Some((before, rest)) = line.split_once("{n") else {
+        return line.to_owned();
     };
     let (offset, after) = rest.split_once('}').expect("a closing brace");
     let offset = offset.strip_prefix('+').map_or(0, number::<i64>);
-    format!("{before}{}{after}", n + offset)
+    format!("{before}{}{}", n + offset, counted(after, n))
 }
 
 fn one(at: i64, mut words: Words<'_>, capture: &mut Capture) {
@@ -287,7 +299,7 @@ fn name(at: i64, what: &str, mut words: Words<'_>, capture: &mut Capture) {
     let pieces = words.option("pieces").map(number::<usize>);
     let order = (words.flag("backwards"), words.flag("twice"));
     let mut owner = name.to_owned();
-    while !words.0.is_empty() {
+    while !words.is_empty() {
         let record = match words.next() {
             "A" => {
                 message.qtype = dns::A;
@@ -396,103 +408,4 @@ const fn bare(flags: u8, sequence: u32) -> Segment {
         payload: 0,
         captured: 0,
     }
-}
-
-/// The words of a line that are not read yet.
-struct Words<'a>(VecDeque<&'a str>);
-
-impl<'a> Words<'a> {
-    fn next(&mut self) -> &'a str {
-        self.0.pop_front().expect("a further word")
-    }
-
-    fn expect(&mut self, word: &str) {
-        assert_eq!(self.next(), word);
-    }
-
-    fn rest(&mut self) -> impl Iterator<Item = &'a str> + use<'a> {
-        std::mem::take(&mut self.0).into_iter()
-    }
-
-    /// Takes a word out, wherever it stands.
-    fn flag(&mut self, word: &str) -> bool {
-        let place = self.0.iter().position(|other| *other == word);
-        place.and_then(|place| self.0.remove(place)).is_some()
-    }
-
-    /// Takes a word and the one after it out.
-    fn option(&mut self, word: &str) -> Option<&'a str> {
-        let place = self.0.iter().position(|other| *other == word)?;
-        self.0.remove(place);
-        Some(self.0.remove(place).expect("a value"))
-    }
-
-    fn size(&mut self, word: &str) -> u32 {
-        self.option(word).map_or(0, number)
-    }
-
-    fn endpoints(&mut self) -> (SocketAddr, SocketAddr) {
-        let from = frames::endpoint(self.next());
-        self.expect(">");
-        (from, frames::endpoint(self.next()))
-    }
-
-    fn addresses(&mut self) -> (IpAddr, IpAddr) {
-        let from = frames::ip(self.next());
-        self.expect(">");
-        (from, frames::ip(self.next()))
-    }
-
-    fn done(&self) {
-        assert!(self.0.is_empty(), "left over: {:?}", self.0);
-    }
-}
-
-fn number<T: std::str::FromStr>(word: &str) -> T {
-    word.parse().unwrap_or_else(|_| panic!("not a number: {word}"))
-}
-
-fn hexadecimal(word: &str) -> Vec<u8> {
-    let digits: Vec<char> = word.chars().collect();
-    let octets = digits.chunks(2).map(|pair| pair.iter().collect::<String>());
-    octets
-        .map(|octet| u8::from_str_radix(&octet, 16).expect("hexadecimal"))
-        .collect()
-}
-
-/// Returns an instant in nanoseconds.
-pub fn instant(text: &str) -> i64 {
-    let instant: jiff::Timestamp = text.parse().unwrap_or_else(|_| panic!("not an instant: {text}"));
-    i64::try_from(instant.as_nanosecond()).expect("an instant of this time")
-}
-
-/// Returns a span in nanoseconds: seconds, or numbers with the units d h m s; decimals are exact.
-pub fn span(text: &str) -> i64 {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text),
-    };
-    assert!(rest.starts_with(|c: char| c.is_ascii_digit()), "not a time: {text}");
-    let mut total = 0;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let (digits, after) = rest.split_at(end);
-        let (unit, after) = after.split_at(usize::from(!after.is_empty()));
-        let unit = SECOND
-            * match unit {
-                "d" => 86_400,
-                "h" => 3600,
-                "m" => 60,
-                "s" | "" => 1,
-                other => panic!("no unit {other}"),
-            };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        total += number::<i64>(whole) * unit;
-        if !fraction.is_empty() {
-            let scale = 10_i64.pow(fraction.len() as u32);
-            total += number::<i64>(fraction) * (unit / scale);
-        }
-        rest = after;
-    }
-    sign * total
 }

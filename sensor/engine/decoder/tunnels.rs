@@ -2,10 +2,11 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::identity::Network;
+use crate::identity::{Locality, Network};
 use crate::model::{Address, Counter, Layer4, Packet, Policy, SourceId};
 use crate::wire::{self, Carrier, Start};
 
+use super::super::copies::Look;
 use super::super::fragments::{Came, Place};
 use super::super::partition::partition;
 use super::super::report::TunnelSeen;
@@ -35,6 +36,12 @@ impl Carriers {
             told: HashSet::default(),
             latest: None,
         }
+    }
+
+    /// Says whether a packet goes from inside to outside.
+    pub fn goes_out(&self, packet: &Packet) -> bool {
+        let ends = [packet.from, packet.to].map(|address| self.network.locality(address));
+        ends == [Locality::Internal, Locality::External]
     }
 
     fn leads_outside(&mut self, from: Address, to: Address) -> bool {
@@ -129,13 +136,18 @@ impl Decoder {
             payload_octets: tunnel.payload_octets,
         };
         self.tell_tunnel(&packet);
-        out.packet(partition(packet.from, packet.to), &packet, &[]);
+        let partition = partition(packet.from, packet.to);
+        if !self.copies.looks_at(partition, &packet, tunnel.payload, &[])
+            || !self.is_copy(partition, &packet, &Look::around(tunnel, source))
+        {
+            out.packet(partition, &packet, &[]);
+        }
         Place::Tunnel
     }
 
     fn tell_tunnel(&mut self, packet: &Packet) {
         let network = &self.carriers.network;
-        let is_internal = network.locality(packet.from) == crate::identity::Locality::Internal;
+        let is_internal = network.locality(packet.from) == Locality::Internal;
         let outside = if is_internal { packet.to } else { packet.from };
         if self.carriers.told.len() < TOLD && self.carriers.told.insert(outside) {
             self.report.tunnels.push(TunnelSeen {

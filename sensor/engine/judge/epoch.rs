@@ -37,7 +37,10 @@ impl Judge {
         reports: &mut [Report],
     ) -> Result<Outcome, LedgerError> {
         self.begin(mark, &decoded)?;
-        let mut all = Report::default();
+        let mut all = Report {
+            facts: decoded.facts,
+            ..Report::default()
+        };
         let mut evicted = Evicted::default();
         let is_awaited = self.awaited();
         for report in reports.iter_mut() {
