@@ -10,7 +10,7 @@
 //! Nothing in it depends on what another partition met (rule T2).
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
 use crate::model::{Layer4, MacAddress, Packet, Places, SourceId, Span, TcpFlags, Timestamp};
 use crate::wire;
@@ -24,7 +24,7 @@ mod tests;
 /// puts out of order.
 pub const APART: Span = Span::millis(10);
 /// A partition looks at everything until so many packets in a row were no copies.
-pub const PATIENCE: u16 = 1024;
+pub const PATIENCE: u16 = 256;
 /// What a repeated datagram gives back of that if nothing shows that it is a copy. On a link with copies every second
 /// packet is one; senders who repeat themselves make fewer.
 const GIVEN_BACK: u16 = 8;
@@ -210,19 +210,25 @@ impl Copies {
     /// Returns the hash of what a packet and its copies have in common.
     fn hash(&self, packet: &Packet, look: &Look<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
+        let mut halves = 0_u64;
         for address in [packet.from, packet.to] {
             let (high, low) = address.halves();
-            hasher.write_u64(high);
+            // The upper half of IPv4 is zero: leaving it out saves a round.
+            halves <<= 1;
+            if high != 0 {
+                halves |= 1;
+                hasher.write_u64(high);
+            }
             hasher.write_u64(low);
         }
         let ports = u64::from(packet.from_port) << 16 | u64::from(packet.to_port);
         let space = u64::from(packet.segment.number()) << 32;
         hasher.write_u64(space | ports);
         let lengths = u64::from(packet.payload_octets) << 32 | u64::from(look.identification) << 16;
-        hasher.write_u64(lengths | u64::from(packet.transport().number()));
+        hasher.write_u64(lengths | halves << 8 | u64::from(packet.transport().number()));
         match packet.layer4 {
             Layer4::Tcp { flags, sequence } => hasher.write_u64(u64::from(sequence) << 8 | u64::from(flags.0)),
-            Layer4::Udp | Layer4::Tunnel(_) => head(packet, look.payload).hash(&mut hasher),
+            Layer4::Udp | Layer4::Tunnel(_) => hasher.write(head(packet, look.payload)),
         }
         hasher.finish()
     }

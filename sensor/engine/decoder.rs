@@ -9,7 +9,7 @@ use crate::model::{
 use crate::wire::{self, Start};
 
 use super::clock::{Clock, Told};
-use super::copies::{Copies, Look};
+use super::copies::Copies;
 use super::fragments::{Came, Fragments, Place};
 use super::limits::Limits;
 use super::partition::partition;
@@ -232,7 +232,7 @@ impl Decoder {
         };
         let (partition, needed) = (partition(packet.from, packet.to), self.needed(decoded));
         if self.copies.looks_at(partition, &packet, decoded.payload, needed)
-            && self.is_copy(partition, &packet, &Look::at(decoded, source, needed))
+            && self.is_again(partition, &packet, decoded, needed)
         {
             return;
         }

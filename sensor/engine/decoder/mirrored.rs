@@ -6,6 +6,7 @@
 use hashbrown::HashMap;
 
 use crate::model::{Counter, Layer4, Packet, Timestamp};
+use crate::wire;
 use crate::wire::dns::{self, Role};
 
 use super::super::copies::{Look, Path};
@@ -19,8 +20,20 @@ const TOLD_LIMIT: usize = 1 << 12;
 pub(super) type Told = HashMap<Fact, i32, foldhash::quality::RandomState>;
 
 impl Decoder {
-    /// Says whether a packet is a copy of one that was handed on.
+    /// Says whether the innermost packet of a frame is a copy. What it is known by is put together apart from the way of
+    /// packets that are not looked at.
     #[inline(never)]
+    pub(super) fn is_again(
+        &mut self,
+        partition: usize,
+        packet: &Packet,
+        decoded: &wire::Decoded<'_>,
+        needed: &[u8],
+    ) -> bool {
+        self.is_copy(partition, packet, &Look::at(decoded, packet.source, needed))
+    }
+
+    /// Says whether a packet is a copy of one that was handed on.
     pub(super) fn is_copy(&mut self, partition: usize, packet: &Packet, look: &Look<'_>) -> bool {
         let Some(first) = self.copies.look(partition, packet, look) else {
             return false;
