@@ -88,7 +88,8 @@ impl Decoder {
         out: &mut impl Packets,
     ) -> (SourceId, Place) {
         let leads_outside = self.carriers.leads_outside(from, to);
-        let source = self.source_of((from, to), came);
+        // No tunnel mirrors.
+        let source = if leads_outside { came.source } else { self.source(from) };
         if place == Place::Plain && (leads_outside || is_twice) {
             return (source, self.leave(start, came, out));
         }
@@ -96,15 +97,6 @@ impl Decoder {
             self.carriers.latest = Some(((from, to), source));
         }
         (source, place)
-    }
-
-    /// Returns the source of what was carried between two addresses: no tunnel mirrors.
-    fn source_of(&mut self, (from, to): (Address, Address), came: Came) -> SourceId {
-        if self.carriers.leads_outside(from, to) {
-            came.source
-        } else {
-            self.source(from)
-        }
     }
 
     /// Hands on the first envelope of a way that leads outside, if there is one, and says where that puts its inside.
@@ -116,8 +108,9 @@ impl Decoder {
         let Some(tunnel) = carriers.iter().find(leads_outside) else {
             return Place::Plain;
         };
-        let source = match tunnel.envelopes.carried_between() {
-            Some(ends) => self.source_of(ends, came),
+        // What is around the first that leads outside mirrors it.
+        let source = match tunnel.envelopes.mirrored_by() {
+            Some(mirror) => self.source(mirror),
             None => came.source,
         };
         self.tell_source(source, came.time);
