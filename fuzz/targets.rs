@@ -22,19 +22,6 @@ use firstcontact::wire::dns::{self, Role};
 
 use super::oracle;
 
-/// The link types, by the first octet of an input.
-pub const LINKS: [LinkType; 9] = [
-    LinkType::Ethernet,
-    LinkType::Raw,
-    LinkType::Null,
-    LinkType::Loop,
-    LinkType::LinuxCooked,
-    LinkType::LinuxCooked2,
-    LinkType::Ppp,
-    LinkType::PppSerial,
-    LinkType::PppEther,
-];
-
 /// An arbitrary time: noon of a day in 2026.
 const NOON: i64 = 1_780_000_000_000_000_000;
 /// The characters of the longest name: 255 octets, each written as `\DDD`.
@@ -91,7 +78,7 @@ fn small() -> &'static Policy {
 pub fn decode(octets: &[u8]) {
     let mut script = Script(octets);
     let Some([link]) = script.octets() else { return };
-    let link = LINKS[usize::from(link) % LINKS.len()];
+    let link = LinkType::ALL[usize::from(link) % LinkType::ALL.len()];
     let mut counted = Counted::default();
     let mut decoder = Decoder::new(small(), Span::ZERO, 1);
     let (mut frames, mut time) = (0, Timestamp(NOON));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::support::Capture;
 use crate::support::dns::{Message, Record};
-use crate::support::engine::{Engine, LINKS, assert_balanced};
+use crate::support::engine::{Engine, assert_balanced};
 use crate::support::frames::{ACK, FIN, NOON, RST, SYN, Segment, endpoint, ip};
 
 /// Runs frames through the engine.
@@ -95,9 +95,9 @@ proptest! {
 
     #[test]
     fn arbitrary_frames_never_panic_and_every_one_is_counted_once(
-        octets in prop::collection::vec((0..LINKS.len(), 0_i64..200_000_000, prop::collection::vec(any::<u8>(), 0..200)), 0..40),
+        octets in prop::collection::vec((0..LinkType::ALL.len(), 0_i64..200_000_000, prop::collection::vec(any::<u8>(), 0..200)), 0..40),
     ) {
-        let frames: Vec<_> = octets.into_iter().map(|(link, at, octets)| (LINKS[link], NOON + at, octets)).collect();
+        let frames: Vec<_> = octets.into_iter().map(|(link, at, octets)| (LinkType::ALL[link], NOON + at, octets)).collect();
         let engine = run(&frames, 2, 0);
         assert_balanced(&engine.counters, frames.len());
     }

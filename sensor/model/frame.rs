@@ -40,6 +40,19 @@ pub enum LinkType {
 }
 
 impl LinkType {
+    /// Every link type that is read.
+    pub const ALL: [Self; 9] = [
+        Self::Ethernet,
+        Self::Raw,
+        Self::Null,
+        Self::Loop,
+        Self::LinuxCooked,
+        Self::LinuxCooked2,
+        Self::Ppp,
+        Self::PppSerial,
+        Self::PppEther,
+    ];
+
     /// Returns the link type with this LINKTYPE or DLT number, or `None` if the sensor cannot read it.
     #[must_use]
     pub const fn from_number(number: i32) -> Option<Self> {

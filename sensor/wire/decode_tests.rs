@@ -363,17 +363,7 @@ fn lengths_that_cannot_be_are_malformed() {
 }
 
 fn link() -> impl Strategy<Value = LinkType> {
-    prop::sample::select(vec![
-        LinkType::Ethernet,
-        LinkType::Raw,
-        LinkType::Null,
-        LinkType::Loop,
-        LinkType::LinuxCooked,
-        LinkType::LinuxCooked2,
-        LinkType::Ppp,
-        LinkType::PppSerial,
-        LinkType::PppEther,
-    ])
+    prop::sample::select(LinkType::ALL.to_vec())
 }
 
 proptest! {

@@ -6,23 +6,10 @@ use firstcontact::destination::Aggregation;
 use firstcontact::engine::{DecodeReport, Judge, Limits, Mark, Packets, Records, Report, Setup, Worker, WorkerSetup};
 use firstcontact::identity::Network;
 use firstcontact::model::{
-    AlertId, AlertRecord, BaselineMode, Counter, Counters, JournalRow, Ledger, LedgerError, LinkType, NameRow,
-    NameView, NameWriter, Opening, Packet, PairView, Policy, SavedNames, Span, StoredPage, Timestamp, WorkloadId,
+    AlertId, AlertRecord, BaselineMode, Counter, Counters, JournalRow, Ledger, LedgerError, NameRow, NameView,
+    NameWriter, Opening, Packet, PairView, Policy, SavedNames, Span, StoredPage, Timestamp, WorkloadId,
 };
 use firstcontact::names::Names;
-
-/// Every link type that is read.
-pub const LINKS: [LinkType; 9] = [
-    LinkType::Ethernet,
-    LinkType::Raw,
-    LinkType::Null,
-    LinkType::Loop,
-    LinkType::LinuxCooked,
-    LinkType::LinuxCooked2,
-    LinkType::Ppp,
-    LinkType::PppSerial,
-    LinkType::PppEther,
-];
 
 /// A ledger that holds nothing: the judge keeps what it decided in memory.
 struct Nothing;
