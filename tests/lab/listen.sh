@@ -14,26 +14,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/traffic.sh"
 lab_require jq setpriv awk
 
-for variable in SENSOR REPLAY; do
-  eval "path=\${$variable:-}"
-  [ -n "$path" ] || lab_fail "set $variable to the program's path"
-  [ -x "$path" ] || lab_fail "$variable: $path cannot be run"
-  eval "$variable=\$(realpath \"\$path\")"
-done
-
-WORK=$(mktemp -d "${TMPDIR:-/tmp}/fc-listen.XXXXXX")
-FAILED=
-finish() {
-  status=$?
-  trap - EXIT
-  cp "$LAB_DIR"/*.log "$WORK/" 2>/dev/null || true
-  lab_down
-  if [ $status -eq 0 ]; then rm -rf "$WORK"; else echo "listen: failed; see $WORK" >&2; fi
-  exit $status
-}
-trap finish EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
-
-wrong() { FAILED=yes; echo "listen: WRONG: $*" >&2; }
+lab_trial listen
 
 # --- mirrors ---------------------------------------------------------------------------------------------------------
 

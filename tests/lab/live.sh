@@ -17,29 +17,11 @@ CAPTURES=$HERE/../../captures
 . "$HERE/traffic.sh"
 lab_require rsyslogd tcpreplay jq ss
 
-for variable in SENSOR REPLAY; do
-  eval "path=\${$variable:-}"
-  [ -n "$path" ] || lab_fail "set $variable to the program's path"
-  [ -x "$path" ] || lab_fail "$variable: $path cannot be run"
-  eval "$variable=\$(realpath \"\$path\")"
-done
 for file in "$CAPTURES/day-one.pcap" "$CAPTURES/day-two.pcap" "$HERE/../../config/demo.toml"; do
   [ -s "$file" ] || lab_fail "$file is missing"
 done
 
-WORK=$(mktemp -d "${TMPDIR:-/tmp}/fc-live.XXXXXX")
-FAILED=
-finish() {
-  status=$?
-  trap - EXIT
-  cp "$LAB_DIR"/*.log "$WORK/" 2>/dev/null || true
-  lab_down
-  if [ $status -eq 0 ]; then rm -rf "$WORK"; else echo "live: failed; see $WORK" >&2; fi
-  exit $status
-}
-trap finish EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
-
-wrong() { FAILED=yes; echo "live: WRONG: $*" >&2; }
+lab_trial live
 
 # --- rsyslog, in the sensor's namespace, as a user's collector would be configured -----------------------------------
 
