@@ -87,11 +87,7 @@ fn what_is_compressed_gives_the_frames_of_the_plain_file() {
 
 #[test]
 fn all_our_captures_give_the_same_compressed() {
-    for path in Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("captures")
-        .read_dir()
-        .unwrap()
-    {
+    for path in Path::new("captures").read_dir().unwrap() {
         let path = path.unwrap().path();
         if path.extension().is_none_or(|ending| ending != "pcap") {
             continue;

@@ -45,8 +45,8 @@ fn rules_d1_to_d3_every_name_of_the_table_leads_where_the_table_says() {
 
 #[test]
 fn rules_d1_to_d3_the_table_beside_the_design_agrees_where_it_is_at_hand() {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/destinations.tsv");
-    if let Ok(rows) = std::fs::read_to_string(beside) {
+    // Tests run in the package's folder; the path that a compiler saw may be that of another checkout.
+    if let Ok(rows) = std::fs::read_to_string("../shared/destinations.tsv") {
         assert_eq!(disagreements(&rows), Vec::<String>::new());
     }
 }

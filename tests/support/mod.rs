@@ -14,7 +14,8 @@ pub mod words;
 pub use frames::{Capture, FileFormat, Link};
 pub use programs::{Replay, Seen};
 
-/// Returns a path below the checkout.
+/// Returns a path below the checkout. Tests run in the package's folder; the path that the compiler saw may be that of
+/// another checkout, where two share a target folder.
 pub fn checkout(path: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    std::path::absolute(path).expect("a folder to run in")
 }
