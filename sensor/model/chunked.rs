@@ -40,6 +40,12 @@ impl<T> Chunked<T> {
         }
     }
 
+    /// Returns the last item.
+    #[must_use]
+    pub fn last(&self) -> Option<&T> {
+        self.chunks.last()?.last()
+    }
+
     /// Returns the item at a place.
     #[must_use]
     pub fn get(&self, at: usize) -> Option<&T> {

@@ -4,12 +4,28 @@ use crate::model::{Address, AnswerFacts, EvidenceKind, Segment, Timestamp};
 
 use super::interner::Origin;
 
+/// What led to the addresses of a group.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Leading {
+    /// What stands for it among a worker's copies.
+    Origin(Origin),
+    /// The name that was asked itself; its copy is looked for at the mark, many at a time.
+    Name {
+        /// The hash of all that the copy is made from.
+        hash: u64,
+        server: Address,
+        /// Where the name stands among the texts.
+        start: usize,
+        end: usize,
+    },
+}
+
 /// Addresses that one client was given at once by one name.
 #[derive(Debug)]
 pub(super) struct Group {
     pub segment: Segment,
     pub client: Address,
-    pub origin: Origin,
+    pub leading: Leading,
     pub at: Timestamp,
     /// How many answers it has.
     pub count: u32,
@@ -17,10 +33,17 @@ pub(super) struct Group {
 
 /// One address, until a worker knows who else was told of it.
 #[derive(Debug)]
-struct Answer {
-    address: Address,
+pub(super) struct Answer {
+    pub address: Address,
     ttl: u32,
     kind: EvidenceKind,
+}
+
+impl Answer {
+    /// Returns what one that was given at `at` says.
+    pub fn facts(&self, at: Timestamp) -> AnswerFacts {
+        AnswerFacts::one(self.kind, self.ttl, at)
+    }
 }
 
 /// The answers of an epoch that count, as one worker met them.
@@ -28,6 +51,8 @@ struct Answer {
 pub struct Found {
     groups: Vec<Group>,
     answers: Vec<Answer>,
+    /// The names of groups, one after the other.
+    texts: String,
 }
 
 impl Found {
@@ -36,7 +61,33 @@ impl Found {
         self.groups.push(Group {
             segment,
             client,
-            origin,
+            leading: Leading::Origin(origin),
+            at,
+            count: 0,
+        });
+    }
+
+    /// Begins with what a server told a client of the name that it asked for; `hash` is [`super::Interner::hash`]'s.
+    pub fn begin_asked(
+        &mut self,
+        (segment, client): (Segment, Address),
+        name: &str,
+        server: Address,
+        hash: u64,
+        at: Timestamp,
+    ) {
+        let start = self.texts.len();
+        self.texts.push_str(name);
+        let leading = Leading::Name {
+            hash,
+            server,
+            start,
+            end: self.texts.len(),
+        };
+        self.groups.push(Group {
+            segment,
+            client,
+            leading,
             at,
             count: 0,
         });
@@ -61,19 +112,24 @@ impl Found {
     }
 
     /// Returns each group with its addresses.
-    pub(super) fn groups(&self) -> impl Iterator<Item = (&Group, impl Iterator<Item = (Address, AnswerFacts)>)> {
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&Group, &[Answer])> {
         let mut answers = self.answers.as_slice();
         self.groups.iter().map(move |group| {
             let (own, rest) = answers.split_at_checked(group.count as usize).unwrap_or_default();
             answers = rest;
-            let facts = |answer: &Answer| AnswerFacts::one(answer.kind, answer.ttl, group.at);
-            (group, own.iter().map(move |answer| (answer.address, facts(answer))))
+            (group, own)
         })
+    }
+
+    /// Returns the name that stands there.
+    pub(super) fn text(&self, start: usize, end: usize) -> &str {
+        self.texts.get(start..end).unwrap_or_default()
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.groups.clear();
         self.answers.clear();
+        self.texts.clear();
     }
 }

@@ -192,6 +192,13 @@ impl Given {
         self.by_address.touch(hash)
     }
 
+    /// Touches where a name is looked for, and where further names and addresses are added.
+    pub fn touch_ends(&self, name_hash: u64) -> u64 {
+        let named = self.named.last().map_or(0, |named| u64::from(named.first));
+        let known = self.known.last().map_or(0, |known| u64::from(known.place()));
+        self.by_name.touch(name_hash) ^ named ^ known
+    }
+
     /// Returns where what is probably known of an address stands, and touches it.
     pub fn touch_known(&self, hash: u64) -> Option<u32> {
         let at = self.by_address.of(hash).next()?;

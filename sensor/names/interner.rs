@@ -109,7 +109,34 @@ impl Interner {
         chain: &[&[u8]],
         make_chain: impl FnOnce() -> Box<[Arc<str>]>,
     ) -> Origin {
-        let hash = self.hasher.hash_one((name, server, chain));
+        self.intern_hashed(self.hash(name, server, chain), name, server, make_chain)
+    }
+
+    /// Returns the hash of all that a copy is made from.
+    #[must_use]
+    pub fn hash(&self, name: &str, server: Address, chain: &[&[u8]]) -> u64 {
+        self.hasher.hash_one((name, server, chain))
+    }
+
+    /// Touches where a copy is looked for.
+    pub(super) fn touch_index(&self, hash: u64) -> u64 {
+        self.index.touch(hash)
+    }
+
+    /// Touches what is probably the copy.
+    pub(super) fn touch_copy(&self, hash: u64) -> u64 {
+        let copy = self.index.of(hash).next().and_then(|place| self.copies.get(place as usize));
+        copy.map_or(0, |copy| copy.hash)
+    }
+
+    /// Returns what [`Interner::intern`] does, for what has this hash.
+    pub(super) fn intern_hashed(
+        &mut self,
+        hash: u64,
+        name: &str,
+        server: Address,
+        make_chain: impl FnOnce() -> Box<[Arc<str>]>,
+    ) -> Origin {
         let is_it = |place: &u32| self.copies.get(*place as usize).is_some_and(|copy| copy.hash == hash);
         if let Some(place) = self.index.of(hash).find(is_it) {
             return Origin(place);

@@ -10,10 +10,11 @@ use smallvec::SmallVec;
 
 use crate::model::{Address, AnswerFacts, NameRecord, NameView, NameWriter};
 
-use super::found::Found;
+use super::found::{Answer, Found, Group, Leading};
 use super::given::{Given, NAMES_A_CLIENT};
-use super::interner::Interner;
+use super::interner::{Interner, Origin};
 use super::map::{Client, Names};
+use super::near::AHEAD;
 use super::told;
 
 impl Names {
@@ -28,34 +29,43 @@ impl Names {
     /// in `found`.
     pub fn write_found(&self, found: &mut Found, interner: &mut Interner, writer: &mut dyn NameWriter) {
         let mut writing = Writing::new(self, found.len());
-        for (group, answers) in found.groups() {
-            let Some((provenance, hash)) = interner.with_hash(group.origin) else {
-                continue;
-            };
-            let client = (group.segment, group.client);
-            let answers: SmallVec<[(Address, u64, AnswerFacts); 4]> = answers
-                .map(|(address, facts)| (address, self.hash_of(address), facts))
-                .collect();
-            let mut given = self.client(client);
-            // All places at once, so that none waits for another.
-            let near = answers
+        let mut groups = found.groups();
+        loop {
+            let some: SmallVec<[(&Group, &[Answer]); AHEAD]> = groups.by_ref().take(AHEAD).collect();
+            if some.is_empty() {
+                break;
+            }
+            let origins = origins(found, &some, interner);
+            let hashes: SmallVec<[u64; 4 * AHEAD]> = some
                 .iter()
-                .fold(0, |near, (_, hash, _)| near ^ given.touch_index(*hash));
-            black_box(near);
-            let place = given.place(provenance, hash);
-            for (address, hash, facts) in answers {
-                if let Some(facts) = writing.write(client, &mut given, place, (address, hash), &facts) {
-                    writer.add(&NameView {
-                        segment: group.segment,
-                        client: group.client,
-                        provenance,
-                        origin: group.origin.0,
-                        address,
-                        facts,
-                    });
+                .flat_map(|(_, answers)| answers.iter().map(|answer| self.hash_of(answer.address)))
+                .collect();
+            self.look_ahead_to_write(&some, &origins, &hashes, interner);
+            let mut hashes = hashes.into_iter();
+            for ((group, answers), origin) in some.iter().zip(&origins) {
+                let Some((provenance, hash)) = interner.with_hash(*origin) else {
+                    continue;
+                };
+                let client = (group.segment, group.client);
+                let mut given = self.client(client);
+                let place = given.place(provenance, hash);
+                for (answer, hash) in answers.iter().zip(&mut hashes) {
+                    let address = (answer.address, hash);
+                    let facts = answer.facts(group.at);
+                    if let Some(facts) = writing.write(client, &mut given, place, address, &facts) {
+                        writer.add(&NameView {
+                            segment: group.segment,
+                            client: group.client,
+                            provenance,
+                            origin: origin.0,
+                            address: answer.address,
+                            facts,
+                        });
+                    }
                 }
             }
         }
+        drop(groups);
         writing.finish();
         found.clear();
         interner.purge();
@@ -80,6 +90,32 @@ impl Names {
         writing.finish();
     }
 
+    /// Brings near what a few groups will be written to. Other threads write as well, so nothing here waits for a lock.
+    fn look_ahead_to_write(
+        &self,
+        groups: &[(&Group, &[Answer])],
+        origins: &[Origin],
+        hashes: &[u64],
+        interner: &Interner,
+    ) {
+        let given: SmallVec<[_; AHEAD]> = groups
+            .iter()
+            .map(|(group, _)| self.clients.try_get(&(group.segment, group.client)).try_unwrap())
+            .collect();
+        let (mut near, mut hashes) = (0, hashes);
+        for (((_, answers), given), origin) in groups.iter().zip(&given).zip(origins) {
+            let (own, rest) = hashes.split_at_checked(answers.len()).unwrap_or_default();
+            hashes = rest;
+            if let Some(given) = given
+                && let Some((provenance, name_hash)) = interner.with_hash(*origin)
+            {
+                near ^= provenance.chain.len() as u64;
+                near ^= own.iter().fold(given.touch_ends(name_hash), |near, hash| near ^ given.touch_index(*hash));
+            }
+        }
+        black_box(near);
+    }
+
     /// Returns what a client was given; no other may be held at the same time.
     fn client(&self, client: Client) -> RefMut<'_, Client, Given> {
         self.clients.entry(client).or_insert_with(|| {
@@ -87,6 +123,30 @@ impl Names {
             Given::new(number)
         })
     }
+}
+
+/// Returns what stands for what led to the addresses of a few groups, in steps in which none waits for another.
+fn origins(
+    found: &Found,
+    groups: &[(&Group, &[Answer])],
+    interner: &mut Interner,
+) -> SmallVec<[Origin; AHEAD]> {
+    let hashes = groups.iter().filter_map(|(group, _)| match group.leading {
+        Leading::Origin(_) => None,
+        Leading::Name { hash, .. } => Some(hash),
+    });
+    black_box(hashes.clone().fold(0, |near, hash| near ^ interner.touch_index(hash)));
+    black_box(hashes.fold(0, |near, hash| near ^ interner.touch_copy(hash)));
+    let origin = |(group, _): &(&Group, _)| match group.leading {
+        Leading::Origin(origin) => origin,
+        Leading::Name {
+            hash,
+            server,
+            start,
+            end,
+        } => interner.intern_hashed(hash, found.text(start, end), server, Box::default),
+    };
+    groups.iter().map(origin).collect()
 }
 
 /// What is noted beside the clients while evidence is written.

@@ -255,8 +255,15 @@ fn find(response: &dns::Response, packet: &Packet, shared: &mut Shared) {
     for answer in &response.answers {
         if latest != Some(answer.link) {
             latest = Some(answer.link);
-            let origin = origins.of(answer.link, &mut shared.interner);
-            shared.found.begin(packet.segment, packet.to, origin, packet.time);
+            if answer.link.is_question() {
+                let (name, server) = (response.name.as_str(), packet.from);
+                let hash = shared.interner.hash(name, server, &[]);
+                let client = (packet.segment, packet.to);
+                shared.found.begin_asked(client, name, server, hash, packet.time);
+            } else {
+                let origin = origins.of(answer.link, &mut shared.interner);
+                shared.found.begin(packet.segment, packet.to, origin, packet.time);
+            }
         }
         shared.found.add(answer.address, answer.ttl, answer.kind);
     }

@@ -28,6 +28,12 @@ impl Link {
         self.0
     }
 
+    /// Says whether it is the name that was asked.
+    #[must_use]
+    pub const fn is_question(self) -> bool {
+        self.0 == Self::QUESTION.0
+    }
+
     /// Returns the name that was found next, which the chain need not hold.
     pub(super) const fn next(self) -> Self {
         Self(self.0 + 1)
