@@ -10,6 +10,9 @@ use crate::model::{Address, Segment, SourceId, Span, Timestamp};
 /// A response later than this after its query answers nothing: resolvers give up after 5 to 30 s.
 pub const QUERY_LIFE: Span = Span::seconds(30);
 
+/// So many that were answered, beside as many as wait, are not worth putting the others in order again.
+const ANSWERED: usize = 1 << 10;
+
 /// What makes a response the answer to a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QueryKey<'a> {
@@ -36,9 +39,8 @@ pub struct QueryKey<'a> {
 #[derive(Debug)]
 pub struct QueryTable {
     waiting: HashTable<(u64, Timestamp)>,
-    order: VecDeque<(u64, Timestamp)>,
-    /// Who delivered each of them.
-    sources: VecDeque<SourceId>,
+    /// Oldest first, with who delivered each; also those that were answered, until there are many of them.
+    order: VecDeque<(u64, Timestamp, SourceId)>,
     hasher: foldhash::quality::RandomState,
     limit: usize,
     evicted: u64,
@@ -51,7 +53,6 @@ impl QueryTable {
         Self {
             waiting: HashTable::new(),
             order: VecDeque::new(),
-            sources: VecDeque::new(),
             hasher: foldhash::quality::RandomState::default(),
             limit: limit.max(1),
             evicted: 0,
@@ -67,8 +68,12 @@ impl QueryTable {
                 self.waiting.insert_unique(hash, (hash, at), |entry| entry.0);
             }
         }
-        self.order.push_back((hash, at));
-        self.sources.push_back(source);
+        if self.order.len() > 2 * self.waiting.len() + ANSWERED {
+            let waiting = &self.waiting;
+            let waits = |entry: &(u64, Timestamp)| waiting.find(entry.0, |other| other == entry).is_some();
+            self.order.retain(|(hash, asked, _)| waits(&(*hash, *asked)));
+        }
+        self.order.push_back((hash, at, source));
         while self.order.len() > self.limit {
             self.evicted += u64::from(self.drop_oldest().is_some());
         }
@@ -92,7 +97,7 @@ impl QueryTable {
         while self
             .order
             .front()
-            .is_some_and(|(_, asked)| now.since(*asked) > QUERY_LIFE)
+            .is_some_and(|(_, asked, _)| now.since(*asked) > QUERY_LIFE)
         {
             if let Some(source) = self.drop_oldest() {
                 unanswered(source);
@@ -105,13 +110,11 @@ impl QueryTable {
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.order.clear();
-        self.sources.clear();
     }
 
     /// Drops the oldest query if it still waits from that time; returns who delivered it if so.
     fn drop_oldest(&mut self) -> Option<SourceId> {
-        let (hash, asked) = self.order.pop_front()?;
-        let source = self.sources.pop_front()?;
+        let (hash, asked, source) = self.order.pop_front()?;
         let entry = self.waiting.find_entry(hash, |entry| *entry == (hash, asked));
         entry.ok()?.remove();
         Some(source)
@@ -148,6 +151,26 @@ mod tests {
         table.mark(Timestamp(2).plus(QUERY_LIFE), |source| told.push(source));
         table.mark(Timestamp(9).plus(QUERY_LIFE), |source| told.push(source));
         assert_eq!(told, [SourceId(0), SourceId(2), SOURCE]);
+    }
+
+    #[test]
+    fn what_was_answered_takes_no_room_and_what_was_not_is_told() {
+        let mut table = QueryTable::new(1 << 20);
+        for id in 0..50_000 {
+            let key = QueryKey {
+                id,
+                client_port: id,
+                ..KEY
+            };
+            table.ask(&key, SOURCE, Timestamp(i64::from(id)));
+            if id % 1_000 != 0 {
+                assert!(table.answer(&key, Timestamp(i64::from(id))));
+            }
+            assert!(table.order.len() <= ANSWERED + 2 * table.waiting.len() + 3);
+        }
+        let mut told = 0;
+        table.mark(Timestamp(50_000).plus(QUERY_LIFE), |_| told += 1);
+        assert_eq!((told, table.order.len(), table.waiting.len()), (50, 0, 0));
     }
 
     #[test]
