@@ -188,6 +188,12 @@ pub struct FlowUpdate {
 }
 
 impl FlowUpdate {
+    /// Touches all of it: another thread wrote it.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        self.first.0 as u64 ^ self.sides.low.octets ^ self.sides.high.octets ^ u64::from(self.is_first)
+    }
+
     /// Returns what became of the flow so far if `originator` opened it (rule F5).
     #[must_use]
     pub fn outcome(&self, originator: Side) -> Outcome {

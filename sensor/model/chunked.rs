@@ -36,7 +36,13 @@ impl<T> Chunked<T> {
     pub fn push(&mut self, item: T) {
         match self.chunks.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(item),
-            _ => self.chunks.push(vec![item]),
+            Some(_) => {
+                // What has filled a chunk before is likely to fill half of this one.
+                let mut chunk = Vec::with_capacity(CHUNK / 2);
+                chunk.push(item);
+                self.chunks.push(chunk);
+            }
+            None => self.chunks.push(vec![item]),
         }
     }
 

@@ -10,8 +10,9 @@ use crate::model::{
 use crate::names::{Candidate, Candidates};
 
 use super::Judge;
-use super::contacts::{Contact, Sequel};
+use super::contacts::Contact;
 use super::decide::Meaning;
+use super::judged::Sequel;
 use super::novelty::NewThing;
 use super::open::{LATE_ANSWER, Late};
 use super::registry::Who;
@@ -345,7 +346,7 @@ impl Judge {
                 Some(new) => Some(self.record_attempt(contact, who, meaning, new, alert.map(|_| Fate::Raised))?),
                 None => None,
             };
-            if let Some(judged) = self.contacts.judged.get_mut(&contact.flow) {
+            if let Some(judged) = self.contacts.judged.get_mut(contact.flow) {
                 judged.places.extend(place);
                 judged.sequel = Sequel::Attempt(alert);
             }
@@ -353,7 +354,7 @@ impl Judge {
         }
         let novel = new.zip(alert.map(|_| Fate::Raised));
         let places = self.record_names(contact, who, meaning, novel)?;
-        if let Some(judged) = self.contacts.judged.get_mut(&contact.flow) {
+        if let Some(judged) = self.contacts.judged.get_mut(contact.flow) {
             judged.places.extend(places);
             judged.sequel = alert.map_or(Sequel::Nothing, Sequel::Alert);
         }

@@ -1,16 +1,17 @@
-//! Contacts that wait to be judged, and judged ones whose flow is open.
+//! Contacts that wait to be judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::baseline::PairPlace;
 use crate::flow::{FlowUpdate, Shown, Side};
 use crate::model::{
-    Address, AlertId, Arrival, Endpoint, FlowEnd, FlowStart, MacAddress, Outcome, PendingContact, Segment, SourceId,
-    Timestamp, Transport,
+    Address, Arrival, Endpoint, FlowEnd, FlowStart, MacAddress, Outcome, PendingContact, Segment, SourceId, Timestamp,
+    Transport,
 };
+
+use super::judged::JudgedFlows;
 
 /// A contact, oriented.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,42 +173,6 @@ impl Contact {
     }
 }
 
-/// A judged contact whose flow is open.
-#[derive(Debug, Clone)]
-pub(super) struct Judged {
-    pub side: Side,
-    pub start: FlowStart,
-    pub places: SmallVec<[PairPlace; 3]>,
-    pub last: Timestamp,
-    pub octets_out: u64,
-    pub octets_in: u64,
-    /// Boxed: hardly any flow has it, and there are as many of these as open flows.
-    pub earlier: Option<Box<Earlier>>,
-    pub sequel: Sequel,
-}
-
-/// What a judged contact may still lead to.
-#[derive(Debug, Clone)]
-pub(super) enum Sequel {
-    /// Nothing but more octets.
-    Nothing,
-    /// Updates of this alert.
-    Alert(AlertId),
-    /// It was an attempt; if it gets through it is recorded then, and its alert updated (rule B3).
-    Attempt(Option<AlertId>),
-}
-
-impl Sequel {
-    /// Returns the alert that may be updated.
-    pub const fn alert(&self) -> Option<AlertId> {
-        match self {
-            Self::Nothing => None,
-            Self::Alert(id) => Some(*id),
-            Self::Attempt(id) => *id,
-        }
-    }
-}
-
 /// Contacts that wait and contacts that are open.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
@@ -216,7 +181,7 @@ pub(super) struct Contacts {
     by_address: HashMap<Address, SmallVec<[Arrival; 2]>, foldhash::quality::RandomState>,
     /// How many of them the ledger keeps, by batch.
     kept: BTreeMap<u64, usize>,
-    pub judged: HashMap<Arrival, Judged, foldhash::fast::RandomState>,
+    pub judged: JudgedFlows,
 }
 
 impl Contacts {
@@ -252,7 +217,7 @@ impl Contacts {
 
     /// Returns the originator's side of a contact and how it started.
     pub fn side_of(&self, flow: Arrival) -> Option<(Side, FlowStart)> {
-        let judged = self.judged.get(&flow).map(|judged| (judged.side, judged.start));
+        let judged = self.judged.get(flow).map(|judged| (judged.side, judged.start));
         judged.or_else(|| self.waiting.get(&flow).map(|contact| (contact.side, contact.start)))
     }
 
@@ -265,7 +230,7 @@ impl Contacts {
 
     /// Forgets a judged contact whose flow ended.
     pub fn forget(&mut self, flow: Arrival) {
-        self.judged.remove(&flow);
+        self.judged.remove(flow);
     }
 
     /// Returns a waiting contact.

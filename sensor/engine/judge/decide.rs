@@ -13,7 +13,8 @@ use crate::model::{
 use crate::names::{Candidate, Candidates, encrypted};
 
 use super::Judge;
-use super::contacts::{Contact, Judged, Sequel};
+use super::contacts::Contact;
+use super::judged::{Judged, Sequel};
 use super::naming::NoName;
 use super::novelty::NewThing;
 use super::record::{facts_of, fate_of};

@@ -4,7 +4,8 @@ use crate::flow::{FlowUpdate, Side};
 use crate::model::{Arrival, Counter, Fate, FlowEnd, FlowStart, LedgerError, NOTABLE_OCTETS, Timestamp};
 
 use super::Judge;
-use super::contacts::{Contact, Sequel};
+use super::contacts::Contact;
+use super::judged::Sequel;
 use super::originator::originator;
 
 /// How a contact comes to be considered.
@@ -45,7 +46,7 @@ impl Judge {
         due: &mut Vec<Due<'a>>,
     ) -> Result<(), LedgerError> {
         // What is told of for the first time is in neither table, and most flows are told of once or twice.
-        if !update.is_first && self.contacts.judged.contains_key(&update.flow) {
+        if !update.is_first && self.contacts.judged.get(update.flow).is_some() {
             return self.go_on(update);
         }
         if !update.is_first
@@ -83,7 +84,7 @@ impl Judge {
 
     /// Takes what is new of a judged contact's flow.
     pub(super) fn go_on(&mut self, update: &FlowUpdate) -> Result<(), LedgerError> {
-        let Some(judged) = self.contacts.judged.get_mut(&update.flow) else {
+        let Some(judged) = self.contacts.judged.get_mut(update.flow) else {
             return Ok(());
         };
         let contact = Contact::of(update, judged.side, judged.start, judged.earlier.as_deref().copied());
@@ -144,7 +145,7 @@ impl Judge {
         let who = self.who(&contact);
         let until = contact.first.plus(self.settle());
         let candidates = self.candidates(&contact, who, until);
-        self.contacts.judged.remove(&contact.flow);
+        self.contacts.judged.remove(contact.flow);
         let Some(id) = alert else {
             return self.judge(contact, who, candidates, until);
         };

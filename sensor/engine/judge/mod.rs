@@ -13,6 +13,7 @@ mod epoch;
 mod facts;
 mod follow;
 mod full;
+mod judged;
 mod loss;
 mod naming;
 mod near;

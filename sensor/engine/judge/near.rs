@@ -12,18 +12,18 @@ use crate::model::{Address, Arrival, PairKey, Segment, WorkloadId};
 use crate::names::AHEAD;
 
 use super::Judge;
-use super::contacts::Judged;
 use super::follow::Due;
+use super::judged::Judged;
 
 impl Judge {
     /// Brings near what was recorded of the contacts of flows that go on.
     pub(super) fn look_back(&self, updates: &[(Arrival, &FlowUpdate)]) {
+        let mut near = updates.iter().fold(0, |near, (_, update)| near ^ update.touch());
         let judged: SmallVec<[&Judged; AHEAD]> = updates
             .iter()
             .filter(|(_, update)| !update.is_first)
-            .filter_map(|(flow, _)| self.contacts.judged.get(flow))
+            .filter_map(|(flow, _)| self.contacts.judged.get(*flow))
             .collect();
-        let mut near = 0;
         for place in judged.iter().flat_map(|judged| &judged.places) {
             near ^= self.baseline.touch(*place);
         }

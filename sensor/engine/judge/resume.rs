@@ -16,8 +16,9 @@ use crate::model::{
 };
 
 use super::Judge;
-use super::contacts::{Contact, Earlier, Judged, Sequel};
+use super::contacts::{Contact, Earlier};
 use super::follow::Due;
+use super::judged::{Judged, Sequel};
 use super::open::Late;
 
 /// Numbers of contacts that an earlier run left begin here, out of the way of any frame's.
@@ -230,7 +231,7 @@ impl Judge {
             due.push(Due::Resumed(Box::new(contact)));
             return Ok(true);
         }
-        let Some(judged) = self.contacts.judged.remove(&left.flow) else {
+        let Some(judged) = self.contacts.judged.remove(left.flow) else {
             return Ok(false);
         };
         let judged = Judged {
@@ -244,7 +245,7 @@ impl Judge {
     }
 
     fn end_left(&mut self, flow: Arrival) {
-        if let Some(judged) = self.contacts.judged.remove(&flow)
+        if let Some(judged) = self.contacts.judged.remove(flow)
             && let Some(id) = judged.sequel.alert()
         {
             self.open.end_flow(id);
