@@ -3,6 +3,10 @@
 /// The cells of the smallest table.
 const LEAST: usize = 8;
 
+/// A cell without a place. Not zero: zeroed memory is mapped when it is read and once more when it is written, and what
+/// looks for a place reads first.
+const FREE: u64 = u64::MAX;
+
 /// Where in a list something stands, by 32 bits of its hash; the list itself decides whether it does.
 ///
 /// Hash and place stand in one cell, in a table of open addressing with linear probing: a look costs one line of memory,
@@ -10,7 +14,7 @@ const LEAST: usize = 8;
 /// growing nor most misses look at the list.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// A hash above a place, counted from 1; 0 is free. A power of two of them, or none.
+    /// A hash above a place, or [`FREE`]: no list is so long. A power of two of them, or none.
     cells: Vec<u64>,
     used: usize,
 }
@@ -33,7 +37,7 @@ impl Places {
             _ => (places + places / 2 + 1).next_power_of_two().max(LEAST),
         };
         Self {
-            cells: vec![0; cells],
+            cells: vec![FREE; cells],
             used: 0,
         }
     }
@@ -52,7 +56,7 @@ impl Places {
 
     /// Forgets every place.
     pub fn clear(&mut self) {
-        self.cells.fill(0);
+        self.cells.fill(FREE);
         self.used = 0;
     }
 
@@ -63,12 +67,12 @@ impl Places {
         std::iter::from_fn(move || {
             loop {
                 let cell = *self.cells.get(at)?;
-                if cell == 0 {
+                if cell == FREE {
                     return None;
                 }
                 at = self.next(at);
                 if cell >> 32 == short {
-                    return Some(place_of(cell));
+                    return Some(cell as u32);
                 }
             }
         })
@@ -80,24 +84,24 @@ impl Places {
         self.cells.get(self.start(shorten(hash))).copied().unwrap_or_default()
     }
 
-    /// Adds a place; one that stands there already stands there twice then.
+    /// Adds a place less than the greatest number; one that stands there already stands there twice then.
     pub fn insert(&mut self, hash: u64, place: u32) {
         // At most two cells of three are used, so that probing soon meets a free one.
         if (self.used + 1) * 3 > self.cells.len() * 2 {
             self.grow();
         }
-        self.put(shorten(hash) << 32 | (u64::from(place) + 1));
+        self.put(shorten(hash) << 32 | u64::from(place));
         self.used += 1;
     }
 
     /// Removes a place; says whether it stood under this hash.
     pub fn remove(&mut self, hash: u64, place: u32) -> bool {
         let short = shorten(hash);
-        let wanted = short << 32 | (u64::from(place) + 1);
+        let wanted = short << 32 | u64::from(place);
         let mut hole = self.start(short);
         loop {
             match self.cells.get(hole) {
-                None | Some(0) => return false,
+                None | Some(&FREE) => return false,
                 Some(cell) if *cell == wanted => break,
                 Some(_) => hole = self.next(hole),
             }
@@ -106,7 +110,7 @@ impl Places {
         // Cells behind the hole that began their probing at or before it move up, so that none is cut off.
         let mut at = self.next(hole);
         while let Some(&cell) = self.cells.get(at)
-            && cell != 0
+            && cell != FREE
         {
             let mask = self.cells.len() - 1;
             let probed = at.wrapping_sub(self.start(cell >> 32)) & mask;
@@ -116,14 +120,14 @@ impl Places {
             }
             at = self.next(at);
         }
-        self.set(hole, 0);
+        self.set(hole, FREE);
         true
     }
 
     fn grow(&mut self) {
-        let cells = vec![0; (self.cells.len() * 2).max(LEAST)];
+        let cells = vec![FREE; (self.cells.len() * 2).max(LEAST)];
         for cell in std::mem::replace(&mut self.cells, cells) {
-            if cell != 0 {
+            if cell != FREE {
                 self.put(cell);
             }
         }
@@ -132,7 +136,7 @@ impl Places {
     /// Puts a cell into the first free one from where its probing begins; there is one.
     fn put(&mut self, cell: u64) {
         let mut at = self.start(cell >> 32);
-        while self.cells.get(at).is_some_and(|cell| *cell != 0) {
+        while self.cells.get(at).is_some_and(|cell| *cell != FREE) {
             at = self.next(at);
         }
         self.set(at, cell);
@@ -155,10 +159,6 @@ impl Places {
 
 const fn shorten(hash: u64) -> u64 {
     hash >> 32
-}
-
-const fn place_of(cell: u64) -> u32 {
-    (cell as u32).wrapping_sub(1)
 }
 
 #[cfg(test)]
