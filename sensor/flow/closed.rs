@@ -61,6 +61,11 @@ impl Closed {
         self.flows.insert(hash, ended);
     }
 
+    /// Says whether a flow of this five-tuple is kept.
+    pub fn has(&self, key: &FlowKey) -> bool {
+        !self.flows.is_empty() && self.flows.contains_key(&self.hasher.hash_one(key.words()))
+    }
+
     /// Says whether a packet belongs to a flow that ended: it is on its five-tuple and no SYN of another flow.
     pub fn holds(&mut self, key: &FlowKey, packet: &Packet) -> bool {
         let Layer4::Tcp { flags, sequence } = packet.layer4 else {

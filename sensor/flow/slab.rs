@@ -62,6 +62,14 @@ impl Slab {
         (self.flows.len() - 1) as u32
     }
 
+    /// Inserts a flow that stands in the list of changed ones.
+    pub fn insert_listed(&mut self, mut flow: Flow) -> u32 {
+        flow.is_listed = true;
+        let slot = self.insert(flow);
+        self.changed.push(slot);
+        slot
+    }
+
     pub fn remove(&mut self, slot: u32) -> Option<Flow> {
         let flow = self.flows.get_mut(slot as usize)?.take();
         if flow.is_some() {

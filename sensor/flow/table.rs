@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::hint::black_box;
 
-use crate::model::{Arrival, FlowEnd, Packet, Places, SECOND, SourceId, Span, Timestamp, Transport};
+use crate::model::{Arrival, FlowEnd, Layer4, Packet, Places, SECOND, SourceId, Span, Timestamp, Transport};
 
 use super::closed::Closed;
 use super::key::{FlowKey, Side};
 use super::slab::{MOST, NEVER, Slab};
-use super::state::{Change, Flow, FlowUpdate, Shown};
+use super::state::{Change, Flow, FlowUpdate, Shown, is_syn};
 
 /// What was sent twice, or came late, fills a gap within this time; what did not come by then was not captured.
 const GAP_PATIENCE: Span = Span::seconds(1);
@@ -169,6 +169,16 @@ impl FlowTable {
         Taken::Opened
     }
 
+    /// Touches where a packet that opens a TCP flow will look for it; others follow shortly on one that was just there.
+    #[must_use]
+    pub fn touch(&self, packet: &Packet) -> u64 {
+        if !matches!(packet.layer4, Layer4::Tcp { flags, .. } if is_syn(flags)) {
+            return 0;
+        }
+        let (key, _) = FlowKey::of(packet);
+        self.index.touch(self.hasher.hash_one(key)) ^ u64::from(self.closed.has(&key))
+    }
+
     /// Says whether a packet belongs to a flow of the table; one that it would replace is another flow.
     #[must_use]
     pub fn knows(&self, packet: &Packet) -> bool {
@@ -202,10 +212,10 @@ impl FlowTable {
         }
         let due = flow.last.plus(flow.patience());
         let (slab, _) = self.slab(bit);
-        let slot = slab.insert(flow);
-        if class == Class::Candidate {
-            slab.list(slot);
-        }
+        let slot = match class {
+            Class::Candidate => slab.insert_listed(flow),
+            Class::Other => slab.insert(flow),
+        };
         self.index.insert(hash, slot | bit);
         self.set_timer(due, slot | bit);
     }
@@ -364,6 +374,11 @@ impl FlowTable {
             // All lines at once, so that no flow waits for another.
             let near = |near: i64, slot: &u32| slab.get(*slot).map_or(near, |flow| near ^ flow.first.0 ^ flow.last.0);
             black_box(changed.iter().fold(0, near));
+            let ended = changed
+                .iter()
+                .filter_map(|slot| slab.get(*slot).filter(|flow| flow.end.is_some()));
+            let near = |flow: &Flow| index.touch(hasher.hash_one(flow.key)) ^ u64::from(closed.has(&flow.key));
+            black_box(ended.fold(0, |all, flow| all ^ near(flow)));
             for slot in changed.drain(..) {
                 let Some(flow) = slab.get_mut(slot) else { continue };
                 if !std::mem::take(&mut flow.is_listed) {

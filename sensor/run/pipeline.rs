@@ -23,6 +23,9 @@ use super::error::RunError;
 use super::files::FileNumbers;
 use super::queue::{Fan, QUEUE, WhenFull, Work, give_back};
 
+/// How many packets a worker looks ahead at once: what is brought near for them has to stay near.
+const AHEAD: usize = 16;
+
 /// Batches that may wait to be committed; the judge then waits.
 const UNCOMMITTED: usize = 64;
 /// A batch without an alert is on disk after this long at the latest.
@@ -190,8 +193,11 @@ fn serve(
     for work in todo {
         match work {
             Work::Packets(batch) => {
-                for (partition, packet, payload) in batch.iter() {
-                    worker.packet(partition, packet, payload);
+                for few in batch.few(AHEAD) {
+                    worker.look_ahead(few.clone().map(|(partition, packet, _)| (partition, packet)));
+                    for (partition, packet, payload) in few {
+                        worker.packet(partition, packet, payload);
+                    }
                 }
                 give_back(batch, used);
             }

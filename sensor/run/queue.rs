@@ -36,11 +36,13 @@ pub(super) struct PacketBatch {
 }
 
 impl PacketBatch {
-    /// Returns each packet with its partition and payload.
-    pub fn iter(&self) -> impl Iterator<Item = (usize, &Packet, &[u8])> {
-        self.items.iter().map(|item| {
-            let payload = self.octets.get(item.start..item.end).unwrap_or_default();
-            (item.partition, &item.packet, payload)
+    /// Returns the packets, a few at a time, each with its partition and payload.
+    pub fn few(&self, count: usize) -> impl Iterator<Item = impl Iterator<Item = (usize, &Packet, &[u8])> + Clone> {
+        self.items.chunks(count).map(|few| {
+            few.iter().map(|item| {
+                let payload = self.octets.get(item.start..item.end).unwrap_or_default();
+                (item.partition, &item.packet, payload)
+            })
         })
     }
 
