@@ -1,6 +1,9 @@
 //! The pairs of one workload in memory, each in the slot that it keeps on disk.
 
-use crate::model::{Ledger, Page, Pair, PairKey, PairView, Places, StoredPair, WorkloadId};
+use std::hint::black_box;
+use std::ops::BitXor;
+
+use crate::model::{Ledger, Page, Pair, PairKey, PairKeyView, PairView, Places, StoredPair, WorkloadId};
 
 /// One pair.
 #[derive(Debug, Clone)]
@@ -30,6 +33,26 @@ struct Part {
     is_dirty: bool,
     /// The batch that wrote the ledger's page, as far as that was read.
     batch: u64,
+}
+
+impl Part {
+    /// Brings near the names of all pairs, in steps in which none waits for another: a page is about to be written, most
+    /// of which was not asked for in a while.
+    fn look_ahead(&self) {
+        let entries = || self.entries.iter().flatten();
+        let names = || entries().filter_map(|entry| entry.pair.names().next());
+        let keys = entries().filter_map(|entry| match entry.key.view() {
+            PairKeyView::Text(_, text) => text.bytes().next(),
+            PairKeyView::Address(..) => None,
+        });
+        black_box(names().fold(0, |near, name| near ^ name.name.len()));
+        black_box(keys.fold(0, BitXor::bitxor));
+        black_box(
+            names()
+                .filter_map(|name| name.name.bytes().next())
+                .fold(0, BitXor::bitxor),
+        );
+    }
 }
 
 /// The pairs of one workload.
@@ -102,8 +125,9 @@ impl Loaded {
 
     /// Touches where a destination is looked for.
     pub fn touch_index(&self, hash: u32) -> u64 {
-        let tail = self.parts.last().map_or(0, |part| part.entries.len());
-        self.index.touch(wide(hash)) ^ tail as u64
+        // A new pair stands behind the last one.
+        let last = self.parts.last().and_then(|part| part.entries.last()?.as_ref());
+        self.index.touch(wide(hash)) ^ last.map_or(0, |last| u64::from(last.pair.count))
     }
 
     /// Touches what is probably the pair of a destination.
@@ -172,6 +196,7 @@ impl Loaded {
         dirty
             .map(|(number, part)| {
                 (part.is_dirty, part.unwritten) = (false, 0);
+                part.look_ahead();
                 let slots = (number * StoredPair::A_PAGE..).zip(&part.entries);
                 let mut pairs =
                     slots.filter_map(|(slot, entry)| entry.as_ref().map(|entry| entry.view(workload, slot)));

@@ -114,6 +114,32 @@ const NAMES: [&str; 22] = [
     "one.one.one.one",
 ];
 
+/// How much of the end of a name is looked at before anything else is; all of [`NAMES`] are as long.
+const END: usize = 6;
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "worked out by the compiler, which would refuse a wrong index"
+)]
+/// The ends of [`NAMES`]: nearly no name has one of them, and that is said at once.
+const ENDS: [u64; NAMES.len()] = {
+    let mut ends = [0; NAMES.len()];
+    let mut n = 0;
+    while n < NAMES.len() {
+        ends[n] = end_of(NAMES[n].as_bytes());
+        n += 1;
+    }
+    ends
+};
+
+/// Returns the last [`END`] octets as a number; 0 if there are fewer.
+const fn end_of(name: &[u8]) -> u64 {
+    match name.last_chunk::<END>() {
+        Some(&[a, b, c, d, e, f]) => u64::from_le_bytes([a, b, c, d, e, f, 0, 0]),
+        None => 0,
+    }
+}
+
 /// Says whether an endpoint takes encrypted DNS: any on port 853, and public resolvers on that of HTTPS, over TCP and UDP.
 #[must_use]
 pub fn is_server(address: Address, port: u16) -> bool {
@@ -131,6 +157,7 @@ pub fn is_server(address: Address, port: u16) -> bool {
 #[must_use]
 pub fn is_resolver(name: &str, port: u16) -> bool {
     port == HTTPS
+        && ENDS.contains(&end_of(name.as_bytes()))
         && NAMES.iter().any(|known| {
             name.strip_suffix(known)
                 .is_some_and(|before| before.is_empty() || before.ends_with('.'))
@@ -161,5 +188,7 @@ mod tests {
         assert!(is_resolver("dns.google", 443));
         assert!(!is_resolver("dns.google", 80));
         assert!(!is_resolver("notcloudflare-dns.com", 443));
+        assert!(!is_resolver("ns.sb", 443) && !is_resolver("", 443));
+        assert!(NAMES.iter().all(|name| name.len() >= END && is_resolver(name, 443)));
     }
 }

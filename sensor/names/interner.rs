@@ -125,7 +125,11 @@ impl Interner {
 
     /// Touches what is probably the copy.
     pub(super) fn touch_copy(&self, hash: u64) -> u64 {
-        let copy = self.index.of(hash).next().and_then(|place| self.copies.get(place as usize));
+        let copy = self
+            .index
+            .of(hash)
+            .next()
+            .and_then(|place| self.copies.get(place as usize));
         copy.map_or(0, |copy| copy.hash)
     }
 

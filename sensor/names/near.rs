@@ -38,7 +38,7 @@ impl Names {
             provenances.push(provenance);
         }
         for provenance in provenances.iter().flatten() {
-            near ^= u64::from(provenance.known_destination().is_some());
+            near ^= u64::from(provenance.known_destination().is_some()) ^ provenance.name.len() as u64;
         }
         black_box(near);
         for (n, provenance) in provenances.iter().enumerate() {

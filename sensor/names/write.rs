@@ -110,8 +110,17 @@ impl Names {
                 && let Some((provenance, name_hash)) = interner.with_hash(*origin)
             {
                 near ^= provenance.chain.len() as u64;
-                near ^= own.iter().fold(given.touch_ends(name_hash), |near, hash| near ^ given.touch_index(*hash));
+                near ^= own.iter().fold(given.touch_ends(name_hash), |near, hash| {
+                    near ^ given.touch_index(*hash)
+                });
             }
+        }
+        // The names themselves go to the ledger with what is new.
+        for origin in origins {
+            let name = interner
+                .get(*origin)
+                .and_then(|provenance| provenance.name.bytes().next());
+            near ^= u64::from(name.unwrap_or_default());
         }
         black_box(near);
     }
@@ -126,11 +135,7 @@ impl Names {
 }
 
 /// Returns what stands for what led to the addresses of a few groups, in steps in which none waits for another.
-fn origins(
-    found: &Found,
-    groups: &[(&Group, &[Answer])],
-    interner: &mut Interner,
-) -> SmallVec<[Origin; AHEAD]> {
+fn origins(found: &Found, groups: &[(&Group, &[Answer])], interner: &mut Interner) -> SmallVec<[Origin; AHEAD]> {
     let hashes = groups.iter().filter_map(|(group, _)| match group.leading {
         Leading::Origin(_) => None,
         Leading::Name { hash, .. } => Some(hash),
