@@ -1,7 +1,9 @@
 //! Aggregation by service: `[[aggregate]]` rules, ours and the operator's (rules D2, D4).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::name::{Name, normal, without_trailing_dots};
 use super::pattern::{Pattern, without_ending};
@@ -11,7 +13,7 @@ use crate::model::AggregateRule;
 /// Rules by suffix.
 #[derive(Debug)]
 pub(super) struct Rules {
-    rules: HashMap<String, Rule>,
+    rules: HashMap<String, Rule, foldhash::fast::RandomState>,
     /// The most labels that a suffix has.
     longest: usize,
 }
@@ -34,7 +36,7 @@ impl Rules {
     /// Compiles the rules; one of the operator replaces a built-in one with the same suffix.
     pub(super) fn new(built_in: &[AggregateRule], given: &[AggregateRule]) -> Result<Self, AggregationError> {
         let mut this = Self {
-            rules: HashMap::new(),
+            rules: HashMap::default(),
             longest: 0,
         };
         for rule in built_in {
