@@ -14,7 +14,7 @@ use firstcontact::flow::{Class, FlowTable, Payload};
 use firstcontact::identity::Network;
 use firstcontact::model::{
     Address, Admission, AnswerFacts, BaselineMode, Evidence, EvidenceKind, Frame, LinkType, NameRecord, Packet, Policy,
-    Provenance, Segment, SourceId, Span, Timestamp,
+    PortSet, Provenance, Segment, SourceId, Span, Timestamp,
 };
 use firstcontact::names::Names;
 use firstcontact::store::Store;
@@ -93,7 +93,7 @@ impl Engine {
         });
         let setup = WorkerSetup {
             network,
-            dns_ports: Arc::new([53]),
+            dns_ports: PortSet::new(&[53]),
             settle: Span::seconds(5),
             limits,
             records: Records::NotWanted,

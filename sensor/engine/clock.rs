@@ -48,6 +48,8 @@ pub struct Clock {
     source: TimeSource,
     trial: Option<Trial>,
     now: Option<Timestamp>,
+    /// Where the step of `now` ends.
+    until: Timestamp,
     frames: u32,
     epoch: Epoch,
 }
@@ -106,9 +108,9 @@ impl Clock {
     #[must_use]
     pub fn ending(&self, time: Timestamp) -> Option<(Epoch, Timestamp)> {
         let now = self.now?;
-        if step(time) != step(now) {
+        if time >= self.until && time != now {
             // Skipped steps hold nothing, so the epoch ends where its own step does.
-            return Some((self.epoch, Timestamp((step(now) + 1).saturating_mul(EPOCH.0))));
+            return Some((self.epoch, self.until));
         }
         (self.frames >= EPOCH_FRAMES).then_some((self.epoch, now))
     }
@@ -126,25 +128,30 @@ impl Clock {
     }
 
     /// Counts a frame taken at `time`.
-    pub const fn advance(&mut self, time: Timestamp) {
+    pub fn advance(&mut self, time: Timestamp) {
+        if self.now.is_none() || time >= self.until {
+            self.until = end_of_step(time);
+        }
         self.now = Some(time);
         self.frames = self.frames.saturating_add(1);
     }
 
     /// Starts anew at `time`; returns by how much the clock moved.
-    pub const fn break_to(&mut self, time: Timestamp) -> Span {
+    pub fn break_to(&mut self, time: Timestamp) -> Span {
         let by = match self.now {
             Some(now) => time.since(now),
             None => Span::ZERO,
         };
         self.now = Some(time);
+        self.until = end_of_step(time);
         self.trial = None;
         by
     }
 }
 
-const fn step(time: Timestamp) -> i64 {
-    time.0.div_euclid(EPOCH.0)
+/// Returns where the step ends that holds a time.
+const fn end_of_step(time: Timestamp) -> Timestamp {
+    Timestamp((time.0.div_euclid(EPOCH.0) + 1).saturating_mul(EPOCH.0))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
-    Address, Arrival, BySource, Counter, Frame, Ignored, Layer4, LinkType, Packet, Policy, Segment, SourceId, Span,
-    Timestamp,
+    Address, Arrival, BySource, Counter, Frame, Ignored, Layer4, LinkType, Packet, Policy, PortSet, Segment, SourceId,
+    Span, Timestamp,
 };
 use crate::wire::{self, Start};
 
@@ -50,7 +50,7 @@ struct Held {
 #[derive(Debug)]
 pub struct Decoder {
     ports: wire::Ports,
-    dns_ports: Vec<u16>,
+    dns_ports: PortSet,
     segments: Segments,
     carriers: Carriers,
     shift: Span,
@@ -81,7 +81,7 @@ impl Decoder {
                 &policy.network.geneve_ports,
                 &policy.network.dns_ports,
             ),
-            dns_ports: policy.network.dns_ports.clone(),
+            dns_ports: PortSet::new(&policy.network.dns_ports),
             segments: Segments::new(&policy.segment),
             carriers: Carriers::new(policy),
             shift,
@@ -276,10 +276,11 @@ impl Decoder {
 
     /// Returns the part of the payload that the partition looks at.
     fn needed<'a>(&self, decoded: &wire::Decoded<'a>) -> &'a [u8] {
-        let is_any = |ports: &[u16]| ports.contains(&decoded.from_port) || ports.contains(&decoded.to_port);
+        let ports = [decoded.from_port, decoded.to_port];
+        let is_dns = ports.iter().any(|port| self.dns_ports.has(*port));
         match decoded.layer4 {
-            Layer4::Udp if is_any(&self.dns_ports) || is_any(&OFF_PORTS) => decoded.payload,
-            Layer4::Tcp { .. } if !decoded.payload.is_empty() && is_any(&self.dns_ports) => decoded.payload,
+            Layer4::Udp if is_dns || ports.iter().any(|port| OFF_PORTS.contains(port)) => decoded.payload,
+            Layer4::Tcp { .. } if is_dns => decoded.payload,
             _ => &[],
         }
     }

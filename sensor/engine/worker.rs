@@ -8,7 +8,9 @@ use hashbrown::HashMap;
 
 use crate::flow::{FlowReport, FlowTable, FlowUpdate};
 use crate::identity::Network;
-use crate::model::{Address, BySource, Counter, Counters, Ledger, MacAddress, NameWriter, Packet, Segment, Span};
+use crate::model::{
+    Address, BySource, Counter, Counters, Ledger, MacAddress, NameWriter, Packet, PortSet, Segment, Span,
+};
 use crate::names::{Found, Interner, Names};
 
 use super::limits::Limits;
@@ -35,7 +37,7 @@ pub struct WorkerSetup {
     /// What is internal.
     pub network: Arc<Network>,
     /// Ports that carry DNS.
-    pub dns_ports: Arc<[u16]>,
+    pub dns_ports: PortSet,
     /// How long a contact waits for its name at most.
     pub settle: Span,
     /// Limits of the tables.

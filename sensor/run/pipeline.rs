@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::destination::Aggregation;
 use crate::engine::{DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, Worker, WorkerSetup};
 use crate::identity::Network;
-use crate::model::{Batch, Counters, Policy, Sink, SourceReport};
+use crate::model::{Batch, Counters, Policy, PortSet, Sink, SourceReport};
 use crate::names::Names;
 use crate::sinks::RecordFiles;
 use crate::store::Store;
@@ -103,7 +103,7 @@ impl Pipeline {
         })?;
         let setup = WorkerSetup {
             network,
-            dns_ports: parts.policy.network.dns_ports.clone().into(),
+            dns_ports: PortSet::new(&parts.policy.network.dns_ports),
             settle: parts.policy.names.settle,
             limits,
             records,

@@ -2,7 +2,7 @@
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use crate::engine::{DecodeReport, Mark, Packets};
+use crate::engine::{DecodeReport, Mark, PARTITIONS, Packets};
 use crate::model::Packet;
 
 /// Packets in a batch: a channel's cost is spread over so many that it does not count.
@@ -64,6 +64,8 @@ pub(super) enum Work {
 /// Sends packets to the workers that serve their partitions, and marks to all of them and to the judge.
 pub(super) struct Fan {
     workers: Vec<Sender<Work>>,
+    /// Which worker serves each partition.
+    serves: [u8; PARTITIONS],
     #[expect(
         clippy::vec_box,
         reason = "each is sent away in its box and one that comes back takes its place"
@@ -83,7 +85,9 @@ impl Fan {
         judge: Sender<(Mark, DecodeReport)>,
         when_full: WhenFull,
     ) -> Self {
+        let count = workers.len().max(1);
         Self {
+            serves: std::array::from_fn(|partition| (partition % count) as u8),
             open: workers.iter().map(|_| Box::default()).collect(),
             workers,
             used,
@@ -136,7 +140,7 @@ impl Packets for Fan {
     // Apart from the decoder, a packet is written twice on its way into the batch.
     #[inline(always)]
     fn packet(&mut self, partition: usize, packet: &Packet, payload: &[u8]) {
-        let worker = partition % self.workers.len().max(1);
+        let worker = self.serves.get(partition).copied().map_or(0, usize::from);
         let Some(open) = self.open.get_mut(worker) else { return };
         let start = open.octets.len();
         open.octets.extend_from_slice(payload);

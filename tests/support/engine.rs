@@ -7,7 +7,7 @@ use firstcontact::engine::{DecodeReport, Judge, Limits, Mark, Packets, Records, 
 use firstcontact::identity::Network;
 use firstcontact::model::{
     AlertId, AlertRecord, BaselineMode, Counter, Counters, JournalRow, Ledger, LedgerError, NameRow, NameView,
-    NameWriter, Opening, Packet, PairView, Policy, SavedNames, Span, StoredPage, Timestamp, WorkloadId,
+    NameWriter, Opening, Packet, PairView, Policy, PortSet, SavedNames, Span, StoredPage, Timestamp, WorkloadId,
 };
 use firstcontact::names::Names;
 
@@ -85,7 +85,7 @@ impl Engine {
         let names = Arc::new(Names::new());
         let setup = WorkerSetup {
             network: Arc::clone(&network),
-            dns_ports: policy.network.dns_ports.clone().into(),
+            dns_ports: PortSet::new(&policy.network.dns_ports),
             settle: policy.names.settle,
             limits,
             records,

@@ -62,7 +62,7 @@ impl Decoder {
             self.tell_once(outbound, packet.time);
         }
         let is_query = look.is_dns && dns::peek(look.payload) == Some(Role::Query);
-        if is_query && packet.layer4 == Layer4::Udp && self.dns_ports.contains(&packet.to_port) {
+        if is_query && packet.layer4 == Layer4::Udp && self.dns_ports.has(packet.to_port) {
             self.tell_once(Fact::Queries(own.source), packet.time);
         }
     }

@@ -24,8 +24,8 @@ const NO_ERROR: u8 = 0;
 impl Part {
     /// Takes the payload of a datagram; says whether it was DNS, so that the flow table need not see it.
     pub fn datagram(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> bool {
-        let is_dns_port = |port: &u16| shared.setup.dns_ports.contains(port);
-        let (to_server, from_server) = (is_dns_port(&packet.to_port), is_dns_port(&packet.from_port));
+        let ports = &shared.setup.dns_ports;
+        let (to_server, from_server) = (ports.has(packet.to_port), ports.has(packet.from_port));
         if !to_server && !from_server {
             if OFF_PORTS.contains(&packet.from_port) {
                 off_port(packet, payload, shared);
@@ -51,8 +51,8 @@ impl Part {
 
     /// Takes a segment from or to a port of DNS; says whether it begins with a query (RFC 1035 section 4.2.2).
     pub fn segment(&mut self, packet: &Packet, payload: &[u8], shared: &mut Shared) -> bool {
-        let is_dns_port = |port: u16| shared.setup.dns_ports.contains(&port);
-        let (to_server, from_server) = (is_dns_port(packet.to_port), is_dns_port(packet.from_port));
+        let ports = &shared.setup.dns_ports;
+        let (to_server, from_server) = (ports.has(packet.to_port), ports.has(packet.from_port));
         if !to_server && !from_server {
             return false;
         }

@@ -106,7 +106,7 @@ impl Lab {
         });
         let setup = WorkerSetup {
             network,
-            dns_ports: self.policy.network.dns_ports.clone().into(),
+            dns_ports: PortSet::new(&self.policy.network.dns_ports),
             settle: self.policy.names.settle,
             limits: self.limits,
             records: Records::Wanted,
