@@ -181,14 +181,15 @@ impl Decoder {
         let start = Start::Frame(frame.link, frame.octets);
         let source = frame.source;
         let came = Came { time, source, arrival };
-        match wire::decode(frame.link, frame.octets, &self.ports) {
-            Ok(decoded) => self.hand_on(&decoded, start, Place::Plain, came, out),
+        // Borrowed: what was decoded is too long to be moved once more for every frame.
+        match &wire::decode(frame.link, frame.octets, &self.ports) {
+            Ok(decoded) => self.hand_on(decoded, start, Place::Plain, came, out),
             Err(wire::Stop::Fragment) => {
                 let met = wire::meet(frame.link, frame.octets, &self.ports);
                 self.meet(met, start, Place::Plain, came, 0, out);
             }
             Err(stop) => {
-                self.count_stop(stop);
+                self.count_stop(*stop);
                 // What cannot be read may be carried to the outside all the same.
                 self.leave(start, came, out);
             }

@@ -12,6 +12,8 @@ const REMEMBERED: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Segments {
     policy: SegmentPolicy,
+    /// Whether the VNI alone makes segments, as it does unless the settings say otherwise.
+    is_by_vni: bool,
     /// What frames had, and the segment that it makes.
     found: HashMap<SegmentDetail, Segment, foldhash::fast::RandomState>,
     /// Segments that were numbered, by what they are made of.
@@ -21,6 +23,7 @@ pub(super) struct Segments {
 impl Segments {
     pub fn new(policy: &SegmentPolicy) -> Self {
         Self {
+            is_by_vni: policy.by == [SegmentPart::Vni] && policy.named.is_empty(),
             policy: policy.clone(),
             found: HashMap::default(),
             numbered: HashMap::default(),
@@ -28,12 +31,15 @@ impl Segments {
     }
 
     /// Returns the segment of a frame; one that gets its number now is added to `fresh`.
+    #[inline]
     pub fn of(&mut self, envelopes: &wire::Envelopes<'_>, fresh: &mut Vec<(Segment, SegmentDetail)>) -> Segment {
-        if let [SegmentPart::Vni] = self.policy.by.as_slice()
-            && self.policy.named.is_empty()
-        {
+        if self.is_by_vni {
             return envelopes.vni.map_or(Segment::NONE, Segment::vni);
         }
+        self.find(envelopes, fresh)
+    }
+
+    fn find(&mut self, envelopes: &wire::Envelopes<'_>, fresh: &mut Vec<(Segment, SegmentDetail)>) -> Segment {
         let whole = SegmentDetail {
             name: None,
             vni: envelopes.vni,
