@@ -334,33 +334,6 @@ lab_ready() {
   done
 }
 
-# lab_trial NAME: what a script that runs the programs in the lab begins with. SENSOR and REPLAY have to name them and become
-# absolute. WORK is a folder that goes with a script that succeeds; whatever ends it takes the lab down. `wrong` says what
-# is not as it has to be, and FAILED that something was.
-lab_trial() {
-  LAB_TRIAL=$1
-  for variable in SENSOR REPLAY; do
-    eval "path=\${$variable:-}"
-    [ -n "$path" ] || lab_fail "set $variable to the program's path"
-    [ -x "$path" ] || lab_fail "$variable: $path cannot be run"
-    eval "$variable=\$(realpath \"\$path\")"
-  done
-  WORK=$(mktemp -d "${TMPDIR:-/tmp}/fc-$LAB_TRIAL.XXXXXX")
-  FAILED=
-  trap lab_trial_end EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
-}
-
-lab_trial_end() {
-  status=$?
-  trap - EXIT
-  cp "$LAB_DIR"/*.log "$WORK/" 2>/dev/null || true
-  lab_down
-  if [ $status -eq 0 ]; then rm -rf "$WORK"; else echo "$LAB_TRIAL: failed; see $WORK" >&2; fi
-  exit $status
-}
-
-wrong() { FAILED=yes; echo "$LAB_TRIAL: WRONG: $*" >&2; }
-
 # Removes everything that lab_up made; safe to call twice and on half a lab.
 lab_down() {
   [ -n "${LAB_DIR:-}" ] && [ -f "$LAB_DIR/prefix" ] || return 0
