@@ -352,8 +352,10 @@ lab_down() {
 recorder_start() {
   # An earlier recorder's log on this interface must not be taken for this one's.
   rm -f "$LAB_DIR/tcpdump-$1.log"
-  # -U and --immediate-mode: what was seen is in the file when we stop. -Z root: tcpdump may not write our folder as its own user.
-  lab_start sensor "tcpdump-$1" tcpdump -i "$1" -n -U --immediate-mode -Z root --time-stamp-precision nano -w "$2" ${3:+"$3"}
+  # -U and --immediate-mode: what was seen is in the file when we stop. -Z root: tcpdump may not write our folder as its own
+  # user. -B in KiB: in that mode each frame takes as much room as the longest, and a busy machine lets a recorder wait; this
+  # is more than a lab sends in all.
+  lab_start sensor "tcpdump-$1" tcpdump -i "$1" -n -U --immediate-mode -B 32768 -Z root --time-stamp-precision nano -w "$2" ${3:+"$3"}
   RECORDER=$LAB_PID
   tries=0
   until grep -qs 'listening on' "$LAB_DIR/tcpdump-$1.log"; do
