@@ -65,3 +65,4 @@ live: build ## labs of network namespaces: live has to raise what replay raises 
 	@scripts/setup.sh --tests
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/live.sh
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/listen.sh
+	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/copies.sh

@@ -1,11 +1,11 @@
-//! The live sensor on mirrors in labs of network namespaces: `tests/lab/live.sh` and `tests/lab/listen.sh`, which need root.
+//! The live sensor on mirrors in labs of network namespaces: the scripts of `tests/lab`, which need root.
 
 use std::process::{Command, Stdio};
 
 use crate::support::checkout;
 use crate::support::programs::skip;
 
-const TOOLS: [&str; 12] = [
+const TOOLS: [&str; 15] = [
     "ip",
     "tc",
     "ethtool",
@@ -18,6 +18,9 @@ const TOOLS: [&str; 12] = [
     "rsyslogd",
     "jq",
     "setpriv",
+    "taskset",
+    "logger",
+    "python3",
 ];
 
 fn is_there(tool: &str) -> bool {
@@ -68,4 +71,9 @@ fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
 #[test]
 fn listening_without_privilege_raises_what_the_interface_and_a_replay_raise() {
     run("tests/lab/listen.sh");
+}
+
+#[test]
+fn rule_w5_live_mirrors_of_both_ends_raise_what_one_of_them_raises() {
+    run("tests/lab/copies.sh");
 }
