@@ -2,7 +2,9 @@
 # The test of copies (rule W5): where both ends of conversations are mirrored into one segment, what is raised has to be
 # what one copy of the same traffic raises, live on both ingests and in replay.
 #
-#     SENSOR=target/release/sensor REPLAY=target/release/replay tests/lab/copies.sh
+#     SENSOR=target/release/sensor REPLAY=target/release/replay tests/lab/copies.sh [4|6]
+#
+# 4, over IPv4, is the default; 6 is such a day over IPv6 alone, whose packets have no identification.
 #
 # The mirror of the lab is the first one: each frame once, where it enters the switch. A second one shows each frame again,
 # where it leaves the switch for a workload or the resolver, and behind the gateway, both ways. So what goes out comes
@@ -20,6 +22,9 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/traffic.sh"
 . "$HERE/trial.sh"
 lab_require jq taskset ss logger python3
+
+FAMILY=${1:-4}
+case $FAMILY in 4 | 6) ;; *) lab_fail "usage: copies.sh [4|6]" ;; esac
 
 trial_begin copies
 
@@ -57,17 +62,19 @@ second_mirror() {
 
 # --- traffic ---------------------------------------------------------------------------------------------------------
 
-# Log lines, all of them the same, each in a datagram to a collector outside that no name leads to. UDP has no sequence
-# numbers, so these are the octets that copies would double; there are so few that only twice as many would make the
-# alert one higher, live too. What the collector received is the truth.
-COLLECTOR=203.0.113.68
+# Log lines, each in a datagram to a collector outside that no name leads to. UDP has no sequence numbers, so these are the
+# octets that copies would double; there are so few that only twice as many would make the alert one higher, live too.
+# What the collector received is the truth. Over IPv4 all lines are the same, and identifications tell them apart; over
+# IPv6 nothing would (see docs/rules.md), so they have numbers.
 LINES=70
+COLLECTOR=203.0.113.68 NUMBER='' HOPS='ip[8]'
+[ "$FAMILY" = 4 ] || COLLECTOR=2001:db8:bad::68 NUMBER=%03d HOPS='ip6[7]'
 
 collector_up() {
   cat > "$WORK/collector.py" <<'PYTHON'
 import socket, sys
 
-collector = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+collector = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 collector.bind((sys.argv[1], 514))
 octets = sum(len(collector.recv(65535)) for line in range(int(sys.argv[2])))
 with open(sys.argv[3], "w") as file:
@@ -85,7 +92,8 @@ PYTHON
 log_lines() {
   line=$(head -c 60 /dev/zero | tr '\0' 'x')
   for n in $(seq $LINES); do
-    echo "$line"
+    # shellcheck disable=SC2059  # a number, or none
+    printf "$NUMBER$line\n" "$n"
     [ $((n % 10)) != 0 ] || sleep 0.1
   done | at batch logger --udp --server $COLLECTOR --port 514 --rfc3164 --tag batch
   tries=0
@@ -95,7 +103,18 @@ log_lines() {
   done
 }
 
-all_raise() { both_days_raise; echo "new_external_ip batch $COLLECTOR"; }
+# What is lived through, and what it raises, as `raised` takes it.
+all_days() {
+  case $FAMILY in
+    4) day_one; log_lines; day_two ;;
+    6) ipv6_day; log_lines ;;
+  esac
+}
+
+all_raise() {
+  case $FAMILY in 4) both_days_raise ;; 6) ipv6_day_raises ;; esac
+  echo "new_external_ip batch $COLLECTOR"
+}
 
 # --- comparing -------------------------------------------------------------------------------------------------------
 
@@ -145,7 +164,7 @@ taskset -cp "${PROCESSORS%%[-,]*}" $$ > /dev/null
 trial_settings > "$WORK/apart.toml"
 { cat "$WORK/apart.toml"; printf '\n[[segment]]\nname = "estate"\nvni = [42, 43]\n'; } > "$WORK/sensor.toml"
 
-lab_up
+lab_up "$FAMILY"
 second_mirror
 collector_up
 
@@ -162,9 +181,7 @@ for x in $SENSORS; do
   sensor_start "$name" taskset -c "$PROCESSORS" "$SENSOR" run "--${what%%:*}" "${what#*:}" --threads 2 --config "$WORK/sensor.toml" --state "$WORK/$name.state"
 done
 
-day_one
-log_lines
-day_two
+all_days
 settle
 taskset -cp "$PROCESSORS" $$ > /dev/null
 
@@ -200,7 +217,7 @@ for side in one vxlan-one live-one; do counted $side '.duplicates.dropped == 0';
 
 # That there were copies to find: both mirrors show each log line, one a hop later than the other; what the collector was
 # given is what is written down; and to whom nobody says that both VNIs are one network, there is everything twice.
-shown() { tcpdump -r "$WORK/$1.pcap" -nn "dst host $COLLECTOR and udp port 514 and ip[8] == $2" 2>/dev/null | wc -l; }
+shown() { tcpdump -r "$WORK/$1.pcap" -nn "dst host $COLLECTOR and udp port 514 and $HOPS == $2" 2>/dev/null | wc -l; }
 [ "$(shown span 64) $(shown there 63) $(shown copies 64) $(shown copies 63)" = "$LINES $LINES $LINES $LINES" ] || wrong "the mirrors do not show all log lines"
 for side in one merged copies vxlan-one vxlan; do
   octets=$(jq 'select(.responder.port == 514) | .octets_out' "$WORK/$side.records/flows.jsonl")
@@ -209,8 +226,8 @@ done
 "$REPLAY" --config "$WORK/apart.toml" --stats "$WORK/apart.counters" --alerts "$WORK/apart.events" "$WORK/vxlan.pcap" || wrong "apart: replay failed"
 counted apart ".flows.opened == 2 * $(jq .flows.opened "$WORK/one.counters")"
 
-echo "copies: $(wc -l < "$WORK/one.raised") alerts; ids: $(same_ids one merged) the same as with copies, $(same_ids vxlan-one vxlan) in VXLAN, $(same_ids copies live-copies) live, $(same_ids vxlan live-vxlan) live in VXLAN, $(same_ids vxlan live-listen) listening"
+echo "copies, IPv$FAMILY: $(wc -l < "$WORK/one.raised") alerts; ids: $(same_ids one merged) the same as with copies, $(same_ids vxlan-one vxlan) in VXLAN, $(same_ids copies live-copies) live, $(same_ids vxlan live-vxlan) live in VXLAN, $(same_ids vxlan live-listen) listening"
 for side in merged copies vxlan live-copies live-vxlan live-listen; do
   jq -r --arg name $side '"  \($name): \(.packets) packets, \(.duplicates.dropped) of them copies"' "$WORK/$side.counters"
 done
-trial_end "both ends of conversations give what one copy gives"
+trial_end "over IPv$FAMILY, both ends of conversations give what one copy gives"

@@ -211,8 +211,8 @@ ZONE
 # The last octets of the addresses of wide.example.org.
 LAB_WIDE=$(seq 170 209)
 
-# The outside's IPv6 addresses: those of the zone, one that no name has, and a visitor's.
-lab_addresses() { { lab_zone | awk '$(NF-1) == "AAAA" { print $NF }'; echo 2001:db8:bad::66; echo 2001:db8:3::200; } | sort -u; }
+# The outside's IPv6 addresses: those of the zone, two that no name has, and a visitor's.
+lab_addresses() { { lab_zone | awk '$(NF-1) == "AAAA" { print $NF }'; echo 2001:db8:bad::66; echo 2001:db8:bad::68; echo 2001:db8:3::200; } | sort -u; }
 
 lab_serve() {
   mkdir "$LAB_DIR/zones"

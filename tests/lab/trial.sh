@@ -113,3 +113,15 @@ new_external_domain web example.org
 new_external_ip batch 203.0.113.66
 ALERTS
 }
+
+ipv6_day_raises() {
+  cat <<'ALERTS'
+new_external_domain app example.edu
+new_external_domain app example.net
+new_external_domain app example.org
+new_external_domain batch storage.example
+new_external_domain web example.com
+new_external_domain web example.net
+new_external_ip batch 2001:db8:bad::66
+ALERTS
+}
