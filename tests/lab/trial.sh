@@ -74,9 +74,10 @@ sensor_stop() {
 # reader is given its own, a microsecond apart: here, and not behind a real mirror.
 #
 # Until its flow ends, an alert says what had come at the end of an epoch, and what falls into it is a matter of microseconds.
+# A flow that was silent for a minute is as good as open: replay ends with the recording, but a live sensor may have waited.
 FACTS='[.kind, .severity, .confidence, .workload.name, .workload.address, .workload.segment, .destination.domain, .destination.tenant, .destination.ip,
     .destination.port, .evidence.scope, .evidence.name, .evidence.client, .evidence.server, .unexplained,
-    if .flow.end == null then "open" else (.flow | .outcome, .octets_out, .octets_in) end, (.observation | del(.watched) | tojson)]
+    if .flow.end == null or .flow.end == "idle" then "open" else (.flow | .outcome, .octets_out, .octets_in) end, (.observation | del(.watched) | tojson)]
   | map(. // "-" | tostring) | join(" ")'
 
 # Takes what stands raised out of a ledger: raised NAME. It gives NAME.raised, and of that NAME.facts, NAME.ids and
