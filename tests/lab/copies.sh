@@ -30,31 +30,22 @@ trial_begin copies
 
 # --- the second mirror -----------------------------------------------------------------------------------------------
 
-# Mirrors what passes a hook of an interface: mirror NODE IFACE ingress|egress ACTION…
-mirror() {
-  mirror_node=$LAB_PREFIX-$1 mirror_at="dev $2" mirror_way=$3; shift 3
-  # shellcheck disable=SC2086
-  ip netns exec "$mirror_node" tc qdisc show $mirror_at clsact | grep -q . || ip netns exec "$mirror_node" tc qdisc add $mirror_at clsact
-  # shellcheck disable=SC2086
-  ip netns exec "$mirror_node" tc filter add $mirror_at "$mirror_way" bpf bytecode '1,6 0 0 4294967295,' "$@"
-}
-
 second_mirror() {
   lab_link switch there0 02:00:0a:fa:02:09 sensor there 02:00:0a:fa:02:01
   ip -n "$LAB_PREFIX-switch" addr add 10.250.0.10/24 dev under0
   ip -n "$LAB_PREFIX-switch" link add vx1 type vxlan id 43 local 10.250.0.10 remote 10.250.0.1 dstport 4789 dev under0 ttl 64 nolearning
   ip -n "$LAB_PREFIX-switch" link set vx1 mtu 8900 up
   for port in web app batch dns; do
-    mirror switch $port egress action mirred egress mirror dev there0 pipe action mirred egress mirror dev vx1
+    lab_tap switch $port egress action mirred egress mirror dev there0 pipe action mirred egress mirror dev vx1
   done
   lab_link gateway tap 02:00:0a:fa:03:01 switch behind 02:00:0a:fa:03:09
-  mirror gateway eth1 ingress action mirred egress mirror dev tap
-  mirror gateway eth1 egress action mirred egress mirror dev tap
-  mirror switch behind ingress action mirred egress mirror dev there0 pipe action mirred egress redirect dev vx1
+  lab_tap gateway eth1 ingress action mirred egress mirror dev tap
+  lab_tap gateway eth1 egress action mirred egress mirror dev tap
+  lab_tap switch behind ingress action mirred egress mirror dev there0 pipe action mirred egress redirect dev vx1
   # Both SPAN ports once more on one interface, as if they had come there, with the stamps that they have.
   lab_link switch copies0 02:00:0a:fa:04:09 sensor copies 02:00:0a:fa:04:01
   for port in span there; do
-    mirror sensor $port ingress action mirred ingress mirror dev copies
+    lab_tap sensor $port ingress action mirred ingress mirror dev copies
   done
   # VXLAN is received where it is listened for.
   ip -n "$LAB_PREFIX-sensor" addr add 10.250.0.1/24 dev vxlan
@@ -156,12 +147,12 @@ counted() { jq -e "$2" "$WORK/$1.counters" > /dev/null || wrong "$1: not so: $2:
 
 # Prints how many milliseconds copies of datagrams were apart at most. With all that -v shows but the hops, the same text is
 # the same datagram: none of them is sent again within 300 ms.
-apart() {
+milliseconds_apart() {
   tcpdump -r "$WORK/copies.pcap" -nn -tt -v udp 2> /dev/null | awk '
     function met() { if (what in seen && now - seen[what] < 0.3 && now - seen[what] > most) most = now - seen[what]; seen[what] = now }
     /^[0-9]/ { if (what != "") met(); now = $1; $1 = ""; sub(/(ttl|hlim) [0-9]+/, ""); what = $0; next }
     { what = what $0 }
-    END { met(); printf "%d\n", most * 1000 }'
+    END { met(); printf "%.3f\n", most * 1000 }'
 }
 
 # --- the run ---------------------------------------------------------------------------------------------------------
@@ -200,9 +191,9 @@ for x in $recorders; do recorder_stop "${x%:*}" "${x#*:}"; done
 
 # Copies are known within 10 ms (W5), and come within a fifth of one here. Where a machine holds a packet up for as long as
 # that on its way from one mirror to the other, there is nothing to try.
-apart=$(apart)
-if [ "$apart" -ge 9 ]; then
-  echo "copies: not tried: this machine is so busy that copies come $apart ms apart"
+apart=$(milliseconds_apart)
+if [ "${apart%.*}" -ge 9 ]; then
+  trial_end "not tried: this machine is so busy that copies come $apart ms apart"
   exit 0
 fi
 
@@ -246,6 +237,7 @@ done
 counted apart ".flows.opened == 2 * $(jq .flows.opened "$WORK/one.counters")"
 
 echo "copies, IPv$FAMILY: $(wc -l < "$WORK/one.raised") alerts; ids: $(same_ids one merged) the same as with copies, $(same_ids vxlan-one vxlan) in VXLAN, $(same_ids copies live-copies) live, $(same_ids vxlan live-vxlan) live in VXLAN, $(same_ids vxlan live-listen) listening"
+echo "  copies are at most $apart ms apart"
 for side in merged copies vxlan live-copies live-vxlan live-listen; do
   jq -r --arg name $side '"  \($name): \(.packets) packets, \(.duplicates.dropped) of them copies"' "$WORK/$side.counters"
 done

@@ -152,11 +152,16 @@ lab_mirror() {
   ip -n "$LAB_PREFIX-switch" link add vx0 type vxlan id 42 local 10.250.0.9 remote 10.250.0.1 dstport 4789 dev under0 ttl 64 nolearning
   ip -n "$LAB_PREFIX-switch" link set vx0 mtu 8900 up
   for port in web app batch dns gateway; do
-    ip netns exec "$LAB_PREFIX-switch" tc qdisc add dev "$port" clsact
-    # Not every kernel has the matchall classifier; this one-line BPF program says the same.
-    ip netns exec "$LAB_PREFIX-switch" tc filter add dev "$port" ingress bpf bytecode '1,6 0 0 4294967295,' \
-      action mirred egress mirror dev span0 pipe action mirred egress mirror dev vx0
+    lab_tap switch $port ingress action mirred egress mirror dev span0 pipe action mirred egress mirror dev vx0
   done
+}
+
+# What passes a hook of an interface also takes these actions: lab_tap NODE IFACE ingress|egress ACTION…
+lab_tap() {
+  tap_node=$LAB_PREFIX-$1 tap_iface=$2 tap_way=$3; shift 3
+  ip netns exec "$tap_node" tc qdisc show dev "$tap_iface" clsact | grep -q . || ip netns exec "$tap_node" tc qdisc add dev "$tap_iface" clsact
+  # Not every kernel has the matchall classifier; this one-line BPF program says the same.
+  ip netns exec "$tap_node" tc filter add dev "$tap_iface" "$tap_way" bpf bytecode '1,6 0 0 4294967295,' "$@"
 }
 
 # The names of the outside world: one zone, the root, in one file. Names are reserved ones (RFC 2606) or, for the S3

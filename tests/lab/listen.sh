@@ -34,10 +34,7 @@ mirrors_up() {
     ip -n "$LAB_PREFIX-$node" neigh add 10.251.0.1 lladdr 02:00:0a:fb:00:01 dev mirror nud permanent
     ip -n "$LAB_PREFIX-$node" link add vx0 type vxlan id 42 local "10.251.0.$last" remote 10.251.0.1 dstport 4789 dev mirror nolearning
     ip -n "$LAB_PREFIX-$node" link set vx0 mtu 8900 up
-    ip netns exec "$LAB_PREFIX-$node" tc qdisc add dev eth0 clsact
-    for way in ingress egress; do
-      ip netns exec "$LAB_PREFIX-$node" tc filter add dev eth0 "$way" bpf bytecode '1,6 0 0 4294967295,' action mirred egress mirror dev vx0
-    done
+    for way in ingress egress; do lab_tap "$node" eth0 $way action mirred egress mirror dev vx0; done
   done
 }
 
