@@ -189,7 +189,7 @@ taskset -cp "$PROCESSORS" $$ > /dev/null
 for x in $SENSORS; do sensor_stop "${x%%:*}"; done
 for x in $recorders; do recorder_stop "${x%:*}" "${x#*:}"; done
 
-# Copies are known within 10 ms (W5), and come within a fifth of one here. Where a machine holds a packet up for as long as
+# Copies are known within 10 ms (W5), and came 0.1 to 0.4 apart here. Where a machine holds a packet up for as long as
 # that on its way from one mirror to the other, there is nothing to try.
 apart=$(milliseconds_apart)
 if [ "${apart%.*}" -ge 9 ]; then
