@@ -65,3 +65,5 @@ live: build ## labs of network namespaces: live has to raise what replay raises 
 	@scripts/setup.sh --tests
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/live.sh
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/listen.sh
+	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/copies.sh 4
+	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/copies.sh 6

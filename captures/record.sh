@@ -47,18 +47,6 @@ day_two_pcap() {
   lab_down
 }
 
-ipv6_traffic() {
-  get web http://updates.example.com/packages
-  get web https://cdn.example.net/app.js
-  get app https://api.example.org/v1/stock
-  ask_time app pool.ntp.example.net
-  get app http://web.corp.example/health
-  get batch https://backup.storage.example/nightly
-  get outside 'http://[fd00:10:1::5]/' --interface 2001:db8:3::200
-  get app https://paste.example.edu/raw/7f3a
-  get batch 'http://[2001:db8:bad::66]:8443/gate'
-}
-
 cname_chain_traffic() {
   get web https://www.example.com/                # two links, and both lead through registrable domains of others
   get web https://shop.example.org/
@@ -141,7 +129,7 @@ for name in "$@"; do
   case $name in
     day-one) day_one_pcap ;;
     day-two | day-two-vxlan) day_two_pcap ;;
-    ipv6) record ipv6 ipv6_traffic 6 ;;
+    ipv6) record ipv6 ipv6_day 6 ;;
     cname-chain) record cname-chain cname_chain_traffic ;;
     strangers-bucket) record strangers-bucket bucket_traffic ;;
     dns-over-tcp) record dns-over-tcp dns_over_tcp_traffic ;;

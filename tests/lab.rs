@@ -1,11 +1,11 @@
-//! The live sensor on mirrors in labs of network namespaces: `tests/lab/live.sh` and `tests/lab/listen.sh`, which need root.
+//! The live sensor on mirrors in labs of network namespaces: the scripts of `tests/lab`, which need root.
 
 use std::process::{Command, Stdio};
 
 use crate::support::checkout;
 use crate::support::programs::skip;
 
-const TOOLS: [&str; 12] = [
+const TOOLS: [&str; 15] = [
     "ip",
     "tc",
     "ethtool",
@@ -18,6 +18,9 @@ const TOOLS: [&str; 12] = [
     "rsyslogd",
     "jq",
     "setpriv",
+    "taskset",
+    "logger",
+    "python3",
 ];
 
 fn is_there(tool: &str) -> bool {
@@ -30,7 +33,7 @@ fn is_there(tool: &str) -> bool {
 }
 
 /// Runs a script of the lab, which says by its exit status whether everything was right.
-fn run(script: &str) {
+fn run(script: &str, arguments: &[&str]) {
     let id = Command::new("id").arg("-u").output().expect("id can be run");
     if id.stdout.trim_ascii() != b"0" {
         skip(&format!("{script}: it needs root"));
@@ -46,6 +49,7 @@ fn run(script: &str) {
     }
     let output = Command::new("sh")
         .arg(checkout(script))
+        .args(arguments)
         .env("SENSOR", env!("CARGO_BIN_EXE_sensor"))
         .env("REPLAY", env!("CARGO_BIN_EXE_replay"))
         .stdin(Stdio::null())
@@ -62,10 +66,20 @@ fn run(script: &str) {
 
 #[test]
 fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
-    run("tests/lab/live.sh");
+    run("tests/lab/live.sh", &[]);
 }
 
 #[test]
 fn listening_without_privilege_raises_what_the_interface_and_a_replay_raise() {
-    run("tests/lab/listen.sh");
+    run("tests/lab/listen.sh", &[]);
+}
+
+#[test]
+fn rule_w5_live_mirrors_of_both_ends_raise_what_one_of_them_raises() {
+    run("tests/lab/copies.sh", &["4"]);
+}
+
+#[test]
+fn rule_w5_live_mirrors_of_both_ends_raise_what_one_of_them_raises_over_ipv6() {
+    run("tests/lab/copies.sh", &["6"]);
 }

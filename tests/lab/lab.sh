@@ -152,11 +152,16 @@ lab_mirror() {
   ip -n "$LAB_PREFIX-switch" link add vx0 type vxlan id 42 local 10.250.0.9 remote 10.250.0.1 dstport 4789 dev under0 ttl 64 nolearning
   ip -n "$LAB_PREFIX-switch" link set vx0 mtu 8900 up
   for port in web app batch dns gateway; do
-    ip netns exec "$LAB_PREFIX-switch" tc qdisc add dev "$port" clsact
-    # Not every kernel has the matchall classifier; this one-line BPF program says the same.
-    ip netns exec "$LAB_PREFIX-switch" tc filter add dev "$port" ingress bpf bytecode '1,6 0 0 4294967295,' \
-      action mirred egress mirror dev span0 pipe action mirred egress mirror dev vx0
+    lab_tap switch $port ingress action mirred egress mirror dev span0 pipe action mirred egress mirror dev vx0
   done
+}
+
+# What passes a hook of an interface also takes these actions: lab_tap NODE IFACE ingress|egress ACTION…
+lab_tap() {
+  tap_node=$LAB_PREFIX-$1 tap_iface=$2 tap_way=$3; shift 3
+  ip netns exec "$tap_node" tc qdisc show dev "$tap_iface" clsact | grep -q . || ip netns exec "$tap_node" tc qdisc add dev "$tap_iface" clsact
+  # Not every kernel has the matchall classifier; this one-line BPF program says the same.
+  ip netns exec "$tap_node" tc filter add dev "$tap_iface" "$tap_way" bpf bytecode '1,6 0 0 4294967295,' "$@"
 }
 
 # The names of the outside world: one zone, the root, in one file. Names are reserved ones (RFC 2606) or, for the S3
@@ -211,8 +216,8 @@ ZONE
 # The last octets of the addresses of wide.example.org.
 LAB_WIDE=$(seq 170 209)
 
-# The outside's IPv6 addresses: those of the zone, one that no name has, and a visitor's.
-lab_addresses() { { lab_zone | awk '$(NF-1) == "AAAA" { print $NF }'; echo 2001:db8:bad::66; echo 2001:db8:3::200; } | sort -u; }
+# The outside's IPv6 addresses: those of the zone, two that no name has, and a visitor's.
+lab_addresses() { { lab_zone | awk '$(NF-1) == "AAAA" { print $NF }'; echo 2001:db8:bad::66; echo 2001:db8:bad::68; echo 2001:db8:3::200; } | sort -u; }
 
 lab_serve() {
   mkdir "$LAB_DIR/zones"
@@ -334,33 +339,6 @@ lab_ready() {
   done
 }
 
-# lab_trial NAME: what a script that runs the programs in the lab begins with. SENSOR and REPLAY have to name them and become
-# absolute. WORK is a folder that goes with a script that succeeds; whatever ends it takes the lab down. `wrong` says what
-# is not as it has to be, and FAILED that something was.
-lab_trial() {
-  LAB_TRIAL=$1
-  for variable in SENSOR REPLAY; do
-    eval "path=\${$variable:-}"
-    [ -n "$path" ] || lab_fail "set $variable to the program's path"
-    [ -x "$path" ] || lab_fail "$variable: $path cannot be run"
-    eval "$variable=\$(realpath \"\$path\")"
-  done
-  WORK=$(mktemp -d "${TMPDIR:-/tmp}/fc-$LAB_TRIAL.XXXXXX")
-  FAILED=
-  trap lab_trial_end EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
-}
-
-lab_trial_end() {
-  status=$?
-  trap - EXIT
-  cp "$LAB_DIR"/*.log "$WORK/" 2>/dev/null || true
-  lab_down
-  if [ $status -eq 0 ]; then rm -rf "$WORK"; else echo "$LAB_TRIAL: failed; see $WORK" >&2; fi
-  exit $status
-}
-
-wrong() { FAILED=yes; echo "$LAB_TRIAL: WRONG: $*" >&2; }
-
 # Removes everything that lab_up made; safe to call twice and on half a lab.
 lab_down() {
   [ -n "${LAB_DIR:-}" ] && [ -f "$LAB_DIR/prefix" ] || return 0
@@ -379,8 +357,10 @@ lab_down() {
 recorder_start() {
   # An earlier recorder's log on this interface must not be taken for this one's.
   rm -f "$LAB_DIR/tcpdump-$1.log"
-  # -U and --immediate-mode: what was seen is in the file when we stop. -Z root: tcpdump may not write our folder as its own user.
-  lab_start sensor "tcpdump-$1" tcpdump -i "$1" -n -U --immediate-mode -Z root --time-stamp-precision nano -w "$2" ${3:+"$3"}
+  # -U and --immediate-mode: what was seen is in the file when we stop. -Z root: tcpdump may not write our folder as its own
+  # user. -B in KiB: in that mode each frame takes as much room as the longest, and a busy machine lets a recorder wait; this
+  # is more than a lab sends in all.
+  lab_start sensor "tcpdump-$1" tcpdump -i "$1" -n -U --immediate-mode -B 32768 -Z root --time-stamp-precision nano -w "$2" ${3:+"$3"}
   RECORDER=$LAB_PID
   tries=0
   until grep -qs 'listening on' "$LAB_DIR/tcpdump-$1.log"; do

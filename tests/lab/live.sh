@@ -15,13 +15,14 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 CAPTURES=$HERE/../../captures
 . "$HERE/lab.sh"
 . "$HERE/traffic.sh"
+. "$HERE/trial.sh"
 lab_require rsyslogd tcpreplay jq ss
 
 for file in "$CAPTURES/day-one.pcap" "$CAPTURES/day-two.pcap" "$HERE/../../config/demo.toml"; do
   [ -s "$file" ] || lab_fail "$file is missing"
 done
 
-lab_trial live
+trial_begin live
 
 # --- rsyslog, in the sensor's namespace, as a user's collector would be configured -----------------------------------
 
@@ -45,85 +46,43 @@ CONF
   done
 }
 
-# --- a trial ---------------------------------------------------------------------------------------------------------
+# --- watching ---------------------------------------------------------------------------------------------------------
 
-# The packet sockets bound to an interface of the sensor: the recorder's, and the sensor's once it captures.
-packet_sockets() {
-  index=$(ip netns exec "$LAB_PREFIX-sensor" cat "/sys/class/net/$1/ifindex")
-  ip netns exec "$LAB_PREFIX-sensor" awk -v index_="$index" 'NR > 1 && $5 == index_ { n++ } END { print n + 0 }' /proc/net/packet
-}
-
-# Starts recorder and sensor on an interface: trial_start NAME IFACE. A baseline may lie in $WORK/NAME.state already.
-trial_start() {
+# Starts recorder and sensor on an interface: watch_start NAME IFACE. A baseline may lie in $WORK/NAME.state already.
+watch_start() {
   mkdir -p "$WORK/$1.state"
-  cp -a "$WORK/$1.state" "$WORK/$1.replay-state"                # the replay has to start from where the sensor started
+  cp -a "$WORK/$1.state" "$WORK/$1-replay.state"                # the replay has to start from where the sensor started
   recorder_start "$2" "$WORK/$1.pcap"
   eval "recorder_$1=\$RECORDER"
-  before=$(packet_sockets "$2")
-  [ "$before" -ge 1 ] || lab_fail "$1: the recorder has no packet socket on $2"
-  lab_start sensor "sensor-$1" "$SENSOR" run --interface "$2" --config "$WORK/live.toml" --state "$WORK/$1.state"
-  eval "sensor_$1=\$LAB_PID"
-  # It captures once its sockets are there and their number no longer grows.
-  tries=0 now=$before last=
-  until [ "$now" -gt "$before" ] && [ "$now" = "$last" ]; do
-    lab_runs "$LAB_PID" || lab_fail "$1: the sensor ended at its start: $(cat "$LAB_DIR/sensor-$1.log")"
-    tries=$((tries + 1)); [ "$tries" -lt 60 ] || lab_fail "$1: the sensor does not capture on $2 after 30 s: $(cat "$LAB_DIR/sensor-$1.log")"
-    sleep 0.5
-    last=$now now=$(packet_sockets "$2")
-  done
+  sensor_start "$1" "$SENSOR" run --interface "$2" --config "$WORK/live.toml" --state "$WORK/$1.state"
 }
 
-# Stops sensor and recorder: trial_stop NAME IFACE.
-trial_stop() {
-  eval "pid=\$sensor_$1 recorder=\$recorder_$1"
-  lab_runs "$pid" || wrong "$1: the sensor ended by itself: $(tail -n 5 "$LAB_DIR/sensor-$1.log")"
-  status=0; lab_stop "$pid" || status=$?                       # SIGTERM
-  [ "$status" = 0 ] || wrong "$1: the sensor ended with status $status on SIGTERM: $(tail -n 5 "$LAB_DIR/sensor-$1.log")"
-  recorder_stop "$recorder" "$2"
+# Stops sensor and recorder: watch_stop NAME IFACE.
+watch_stop() {
+  sensor_stop "$1"
+  eval "recorder_stop \"\$recorder_$1\" $2"
 }
 
-# What two runs must agree on. Ids hold the contact's time and are printed, not judged. The kernel stamps a frame once for
-# all its readers, so the ids of the first trial and those of UDP contacts are the same. A TCP frame that was sent on
-# this very machine still carries its sender's pacing time where the stamp would be, and then sensor and recorder are
-# each given their own, a microsecond apart: those ids differ, here and not behind a real mirror.
-FACTS='[.kind, .workload.name, .workload.address, .destination.domain, .destination.tenant, .destination.ip] | map(. // "-") | join(" ")'
-
-# Compares live, replay and what has to come out: trial_judge NAME, the latter as "kind workload domain-or-address" lines
-# on standard input.
-trial_judge() {
-  sort > "$WORK/$1.expected"
-  "$SENSOR" alerts --state "$WORK/$1.state" --json --all > "$WORK/$1.live.jsonl" || wrong "$1: sensor alerts failed"
-  "$REPLAY" --config "$WORK/replay.toml" --state "$WORK/$1.replay-state" --alerts "$WORK/$1.replay.jsonl" "$WORK/$1.pcap" || wrong "$1: replay failed"
-
-  # Learned, suppressed and withdrawn ones are in both outputs in other forms: only what stands raised is compared.
-  jq -c 'select((.state // "raised") == "raised") | select(.kind != null)' "$WORK/$1.live.jsonl" > "$WORK/$1.live" || wrong "$1: sensor alerts: not JSON Lines"
-  jq -sc 'map(select(.event == "withdrawn") | .id) as $gone | .[] | select(.event == "raised" and (.id | IN($gone[]) | not))' "$WORK/$1.replay.jsonl" > "$WORK/$1.replay" || wrong "$1: replay: not JSON Lines"
-
-  for side in live replay; do
-    jq -r "$FACTS" "$WORK/$1.$side" | sort > "$WORK/$1.$side.facts"
-    jq -r '"\(.kind) \(.workload.name) \(if .kind == "new_external_ip" then .destination.ip else .destination.domain end)"' "$WORK/$1.$side" | sort > "$WORK/$1.$side.short"
-    diff -u "$WORK/$1.expected" "$WORK/$1.$side.short" >&2 || wrong "$1: $side differs from what has to come out"
-    jq -r '.id' "$WORK/$1.$side" | sort > "$WORK/$1.$side.ids"
-  done
-  diff -u "$WORK/$1.live.facts" "$WORK/$1.replay.facts" >&2 || wrong "$1: live and replay differ"
+# Compares live, replay and what has to come out: watch_judge NAME, the latter on standard input as `raised` takes it.
+watch_judge() {
+  "$REPLAY" --config "$WORK/replay.toml" --state "$WORK/$1-replay.state" --alerts "$WORK/$1-replay.events" "$WORK/$1.pcap" || wrong "$1: replay failed"
+  tee "$WORK/$1.list" | raised "$1"
+  raised "$1-replay" < "$WORK/$1.list"
+  same_alerts "$1" "$1-replay"
 
   while read -r id; do
     for transport in tcp udp; do
       grep -qF -- "$id" "$WORK/syslog-$transport.log" 2>/dev/null || wrong "$1: alert $id did not reach syslog over $transport"
     done
-  done < "$WORK/$1.live.ids"
+  done < "$WORK/$1.ids"
 
-  echo "$1: $(wc -l < "$WORK/$1.live") alerts live, $(wc -l < "$WORK/$1.replay") in replay; $(comm -12 "$WORK/$1.live.ids" "$WORK/$1.replay.ids" | wc -l) ids are the same"
-  jq -r "\"  \" + .id + \" \" + ($FACTS)" "$WORK/$1.live"
+  echo "$1: $(wc -l < "$WORK/$1.raised") alerts live, $(wc -l < "$WORK/$1-replay.raised") in replay; $(same_ids "$1" "$1-replay") ids are the same"
+  jq -r '"  \(.id) \(.kind) \(.workload.name) \(.destination.domain // .destination.ip)"' "$WORK/$1.raised"
 }
-
-# Settle is 5 s: a contact is judged by then, and everything judged is delivered soon after.
-settle() { sleep 8; }
 
 # --- the run ---------------------------------------------------------------------------------------------------------
 
-# Live, a sensor learns for 14 days; here it has to speak at once.
-{ cat "$HERE/../../config/demo.toml"; printf '\n[baseline]\nlearning = "0s"\nlearning_new = "0s"\n'; } > "$WORK/replay.toml"
+trial_settings > "$WORK/replay.toml"
 { cat "$WORK/replay.toml"; printf '\n[[sink]]\nurl = "tcp://127.0.0.1:601"\n\n[[sink]]\nurl = "udp://127.0.0.1:514"\n'; } > "$WORK/live.toml"
 
 lab_up
@@ -137,37 +96,22 @@ case $shift_by in -*) ;; *) shift_by=+$shift_by ;; esac
   lab_fail "replay does not learn day one"
 [ ! -s "$WORK/learn.jsonl" ] || wrong "captures: replay --learn raised alerts: $(head -n 3 "$WORK/learn.jsonl")"
 
-trial_start captures span
+watch_start captures span
 ip netns exec "$LAB_PREFIX-switch" tcpreplay -q -i span0 "$CAPTURES/day-two.pcap" > "$WORK/tcpreplay.log" 2>&1 || lab_fail "tcpreplay: $(cat "$WORK/tcpreplay.log")"
 settle
-trial_stop captures span
-trial_judge captures <<'ALERTS'
+watch_stop captures span
+watch_judge captures <<'ALERTS'
 new_external_domain app example.edu
 new_external_ip batch 203.0.113.66
 ALERTS
 
-trial_start span span
-trial_start vxlan vxlan
+watch_start span span
+watch_start vxlan vxlan
 day_one
 day_two
 settle
-trial_stop span span
-trial_stop vxlan vxlan
-for trial in span vxlan; do
-  trial_judge $trial <<'ALERTS'
-new_external_domain app example.edu
-new_external_domain app example.net
-new_external_domain app example.org
-new_external_domain app vendor.example
-new_external_domain batch example.com
-new_external_domain batch example.net
-new_external_domain batch storage.example
-new_external_domain web example.com
-new_external_domain web example.net
-new_external_domain web example.org
-new_external_ip batch 203.0.113.66
-ALERTS
-done
+watch_stop span span
+watch_stop vxlan vxlan
+for name in span vxlan; do both_days_raise | watch_judge $name; done
 
-[ -z "$FAILED" ] || exit 1
-echo "live: live and replay agree"
+trial_end "live and replay agree"

@@ -65,3 +65,16 @@ day_two() {
   ordinary_web
   get batch http://203.0.113.66:8443/gate          # an address that no DNS answer has given
 }
+
+# Such a day over IPv6 alone.
+ipv6_day() {
+  get web http://updates.example.com/packages
+  get web https://cdn.example.net/app.js
+  get app https://api.example.org/v1/stock
+  ask_time app pool.ntp.example.net
+  get app http://web.corp.example/health
+  get batch https://backup.storage.example/nightly
+  get outside 'http://[fd00:10:1::5]/' --interface 2001:db8:3::200
+  get app https://paste.example.edu/raw/7f3a
+  get batch 'http://[2001:db8:bad::66]:8443/gate'
+}
