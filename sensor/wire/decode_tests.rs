@@ -205,6 +205,26 @@ fn rule_w4_a_snapped_packet_gives_what_it_holds() {
 }
 
 #[test]
+fn rule_w4_a_datagram_that_was_cut_behind_its_ports_gives_them() {
+    let packet = build::ipv4(CLIENT, SERVER, 17, &build::udp(1000, 443, &[1; 100]));
+    for kept in 24..=30 {
+        let read = decode(LinkType::Raw, &packet[..kept], &ports()).unwrap();
+        assert_eq!((read.from_port, read.to_port), (1000, 443), "{kept}");
+        assert_eq!(
+            (read.payload_octets, read.payload.len()),
+            (100, kept.saturating_sub(28))
+        );
+        assert!(read.is_snapped());
+    }
+    let stop = Stop::Malformed(Malformed::short(Layer::Udp, 8, 3));
+    assert_eq!(decode(LinkType::Raw, &packet[..23], &ports()), Err(stop));
+    // What its sender cut is no datagram.
+    let short = build::ipv4(CLIENT, SERVER, 17, &build::udp(1000, 443, &[])[..7]);
+    let stop = Stop::Malformed(Malformed::short(Layer::Udp, 8, 7));
+    assert_eq!(decode(LinkType::Raw, &short, &ports()), Err(stop));
+}
+
+#[test]
 fn options_are_walked() {
     let mut packet = build::ipv4(
         CLIENT,

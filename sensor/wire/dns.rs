@@ -2,8 +2,8 @@
 //!
 //! RFC 1035 section 4, RFC 6672 (DNAME), RFC 9460 (SVCB and HTTPS). Headers, types and addresses are read by
 //! dns-parser, whose types stay inside this file; names and the walk over records are ours, since dns-parser gives up
-//! a message for one record that it does not know and puts no bound on a name. A message costs at most a few steps an
-//! octet, whatever its compression pointers do.
+//! a message for one record that it does not know and puts no bound on a name. What a message may cost has a bound, whatever
+//! its compression pointers do.
 
 mod chain;
 mod name;

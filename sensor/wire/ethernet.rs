@@ -77,7 +77,8 @@ pub(super) fn is_plausible(octets: &[u8]) -> bool {
         (IPV6, [first, ..]) => first >> 4 == 6,
         (ARP, [0, 1, 8, 0, ..]) | (PPPOE, [0x11, 0, ..]) => true,
         (MPLS | MPLS_MULTICAST, stack) => mpls::is_plausible(stack),
-        (length, [0xaa, 0xaa, 0x03, ..] | [0x42, 0x42, 0x03, ..]) => length <= LONGEST_LENGTH,
+        // SNAP, spanning tree, and IP itself (RFC 1042, IEEE 802.2).
+        (length, [0xaa, 0xaa, 0x03, ..] | [0x42, 0x42, 0x03, ..] | [0x06, 0x06, 0x03, ..]) => length <= LONGEST_LENGTH,
         _ => false,
     }
 }
@@ -95,6 +96,7 @@ mod tests {
         assert!(is_plausible(ARP, &[0, 1, 8, 0, 6, 4]) && !is_plausible(ARP, &[0, 6]));
         assert!(is_plausible(PPPOE, &[0x11, 0]) && !is_plausible(PPPOE, &[0x11, 9]));
         assert!(is_plausible(MPLS, &build::mpls(&[16, 17], &[0x45])) && !is_plausible(MPLS, &build::mpls(&[16], &[])));
+        assert!(is_plausible(40, &[6, 6, 3, 0x45]) && !is_plausible(40, &[6, 7, 3, 0x45]));
         assert!(is_plausible(38, &[0x42, 0x42, 3]) && !is_plausible(0x0600, &[0x42, 0x42, 3]));
         let tagged = build::tag(7, 0x8100, &build::tag(8, IPV4, &[0x45]));
         assert!(is_plausible(0x88a8, &tagged) && !is_plausible(0x88a8, &tagged[..7]));

@@ -63,10 +63,10 @@ fn below(octets: &[u8]) -> Result<&[u8], Malformed> {
     }
 }
 
-/// Says whether octets look like a stack of labels over something that one half octet tells.
+/// Says whether octets look like a stack of labels over something, which may begin in any way: a pseudo-wire in a
+/// pseudo-wire does.
 pub(super) fn is_plausible(octets: &[u8]) -> bool {
-    let first = below(octets).ok().and_then(|inside| inside.first());
-    first.is_some_and(|first| matches!(first >> 4, 0 | 4 | 6))
+    below(octets).is_ok_and(|inside| !inside.is_empty())
 }
 
 #[cfg(test)]
@@ -113,6 +113,14 @@ mod tests {
         for first in [0x00, 0x02, 0x1c, 0x2c, 0x44, 0x45, 0x4c, 0x60, 0x88, 0xfe] {
             let octets = stack(&frame(first));
             assert_eq!(parse(&octets), Ok((Carried::Ethernet, &frame(first)[..])), "{first:#x}");
+        }
+    }
+
+    #[test]
+    fn a_pseudo_wire_may_carry_another_one() {
+        for first in [0x00, 0x14, 0x3c, 0x44] {
+            let inner = build::ethernet(1, 0x8847, &stack(&frame(first)));
+            assert_eq!(parse(&stack(&inner)), Ok((Carried::Ethernet, &inner[..])), "{first:#x}");
         }
     }
 
