@@ -117,14 +117,15 @@ impl Packets for Engine {
     fn mark(&mut self, mark: Mark, report: DecodeReport) {
         self.worker.end_epoch(&mark);
         let mut reports = [self.worker.report(std::mem::take(&mut self.spare))];
+        let mut full = 0;
         let outcome = self
             .judge
-            .epoch(&mark, report, &mut reports)
+            .epoch(&mark, report, &mut reports, &mut |_| full += 1)
             .expect("a readable ledger");
         let [mut report] = reports;
         report.clear();
         self.spare = report;
-        self.batches += usize::from(!outcome.batch.is_empty());
+        self.batches += full + usize::from(!outcome.batch.is_empty());
     }
 }
 

@@ -13,7 +13,7 @@ mod worker;
 
 pub use clock::{EPOCH, EPOCH_FRAMES};
 pub use decoder::{Decoder, Packets};
-pub use judge::{Judge, Outcome as Judged, Setup};
+pub use judge::{Judge, Outcome as Judged, Setup, UNCOMMITTED};
 pub use limits::Limits;
 pub use partition::{PARTITIONS, partition};
 pub use report::{DecodeReport, Ending, Mark, Report};

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::destination::Aggregation;
-use crate::engine::{DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, Worker, WorkerSetup};
+use crate::engine::{
+    DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, UNCOMMITTED, Worker, WorkerSetup,
+};
 use crate::identity::Network;
 use crate::model::{Batch, Counters, Policy, PortSet, Sink, SourceReport};
 use crate::names::Names;
@@ -26,8 +28,6 @@ use super::queue::{Fan, QUEUE, WhenFull, Work, give_back};
 /// How many packets a worker looks ahead at once: what is brought near for them has to stay near.
 const AHEAD: usize = 16;
 
-/// Batches that may wait to be committed; the judge then waits.
-const UNCOMMITTED: usize = 64;
 /// A batch without an alert is on disk after this long at the latest.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
 /// Epochs whose marks may wait for the judge.
@@ -229,7 +229,10 @@ fn preside(
                 Err(_) => return Err(RunError::Panicked("worker")),
             }
         }
-        let outcome = judge.epoch(&mark, decoded, &mut reports)?;
+        let mut is_broken = false;
+        let outcome = judge.epoch(&mark, decoded, &mut reports, &mut |outcome| {
+            is_broken |= decided.send(outcome).is_err();
+        })?;
         let mut spare = Vec::new();
         for batch in spent.try_iter() {
             judge.reuse(batch.journal);
@@ -240,7 +243,7 @@ fn preside(
             report.spare.extend(spare.pop());
             let _ = turn.send(report);
         }
-        if decided.send(outcome).is_err() {
+        if is_broken || decided.send(outcome).is_err() {
             // The commit thread says why it stopped.
             return Ok(());
         }

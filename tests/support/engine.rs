@@ -126,19 +126,24 @@ impl Packets for Engine {
         let mut reports: Vec<Report> = order
             .map(|n| self.workers[n].report(self.spare.pop().unwrap_or_default()))
             .collect();
-        let outcome = self.judge.epoch(&mark, report, &mut reports).expect("nothing is read");
+        let mut outcomes = Vec::new();
+        let hand_over = &mut |outcome| outcomes.push(outcome);
+        let last = self.judge.epoch(&mark, report, &mut reports, hand_over);
+        outcomes.push(last.expect("nothing is read"));
         reports.iter_mut().for_each(Report::clear);
         self.spare = reports;
-        self.counters.merge(&outcome.counters);
-        if self.records == Records::NotWanted {
-            return;
+        for outcome in outcomes {
+            self.counters.merge(&outcome.counters);
+            if self.records == Records::NotWanted {
+                continue;
+            }
+            let alerts = outcome.batch.deliver.iter().map(|alert| format!("{alert:?}"));
+            self.given.extend(alerts);
+            self.given
+                .extend(outcome.records.iter().map(|record| format!("{record:?}")));
+            self.given
+                .extend(outcome.events.iter().map(|event| format!("{event:?}")));
         }
-        let alerts = outcome.batch.deliver.iter().map(|alert| format!("{alert:?}"));
-        self.given.extend(alerts);
-        self.given
-            .extend(outcome.records.iter().map(|record| format!("{record:?}")));
-        self.given
-            .extend(outcome.events.iter().map(|event| format!("{event:?}")));
     }
 }
 

@@ -24,8 +24,17 @@ use super::{Judge, Outcome};
 /// How often in packet time tables are swept for what is too old.
 const SWEEP: Span = Span::minutes(10);
 
+/// An epoch in which more alerts are raised gives several batches: each alert takes some kilobytes until it is committed.
+const ALERTS_A_BATCH: usize = 128;
+/// The same of lines of the records.
+const RECORDS_A_BATCH: usize = 1 << 13;
+
+/// Takes what is full before its epoch is over.
+pub type HandOver<'a> = &'a mut dyn FnMut(Outcome);
+
 impl Judge {
-    /// Takes an epoch's reports and decides what can be decided. What is left in the reports is of no more use.
+    /// Takes an epoch's reports and decides what can be decided. What is left in the reports is of no more use. Where that
+    /// is more than one batch should hold, all but the last are handed over in between.
     ///
     /// # Errors
     ///
@@ -35,6 +44,7 @@ impl Judge {
         mark: &Mark,
         decoded: DecodeReport,
         reports: &mut [Report],
+        hand_over: HandOver<'_>,
     ) -> Result<Outcome, LedgerError> {
         self.begin(mark, &decoded)?;
         let mut all = Report {
@@ -76,6 +86,7 @@ impl Judge {
         let mut due = due.into_iter();
         while !due.as_slice().is_empty() {
             self.look_ahead(due.as_slice());
+            self.cut(mark.now, hand_over);
             for due in due.by_ref().take(AHEAD) {
                 while let Some(flow) = waiting.next_if(|flow| *flow < due.flow()) {
                     self.reconsider(flow, mark.now, Patience::MayWait)?;
@@ -90,6 +101,7 @@ impl Judge {
             }
         }
         for flow in waiting {
+            self.cut(mark.now, hand_over);
             self.reconsider(flow, mark.now, Patience::MayWait)?;
         }
         let over = match mark.ending {
@@ -97,6 +109,7 @@ impl Judge {
             Ending::Epoch | Ending::Run => self.contacts.take_due(mark.now),
         };
         for flow in over {
+            self.cut(mark.now, hand_over);
             self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
         let surplus = self.contacts.surplus(self.limits.open);
@@ -104,6 +117,7 @@ impl Judge {
             self.tell_full(Table::Waiting, mark.now);
         }
         for flow in surplus {
+            self.cut(mark.now, hand_over);
             self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
         // After a silence an address may be raised at the same mark at which its late answer stands.
@@ -114,6 +128,7 @@ impl Judge {
             ended.extend(candidates.iter().map(|(_, update)| update));
             ended.sort_unstable_by_key(|update| (update.flow, update.key.segment().is_tunnel()));
             for update in ended {
+                self.cut(mark.now, hand_over);
                 self.write_flow(update);
             }
         }
@@ -129,7 +144,20 @@ impl Judge {
         if let Ending::Stretch(by) = mark.ending {
             self.shift(by, mark.now);
         }
+        if is_last {
+            self.out.sources = self.loss.report();
+        }
         Ok(self.end(mark.now))
+    }
+
+    /// Hands over what was decided so far if it is as much as a batch should hold.
+    fn cut(&mut self, now: Timestamp, hand_over: HandOver<'_>) {
+        let is_full = self.out.batch.alerts.len() >= ALERTS_A_BATCH || self.out.records.len() >= RECORDS_A_BATCH;
+        if is_full {
+            hand_over(self.end(now));
+            self.baseline.begin(self.next_sequence);
+            self.open.release(self.next_sequence);
+        }
     }
 
     fn begin(&mut self, mark: &Mark, decoded: &DecodeReport) -> Result<(), LedgerError> {
@@ -264,7 +292,8 @@ impl Judge {
         if self.baseline.loaded() > self.limits.pairs {
             self.tell_full(Table::Pairs, now);
         }
-        self.open.expire(self.next_sequence, now);
+        self.open.release(self.next_sequence);
+        self.open.expire(now);
         for what in self.facts.bound() {
             self.tell_full(Table::Facts(what), now);
         }
@@ -304,9 +333,6 @@ impl Judge {
     /// Completes the batch and begins the next.
     fn end(&mut self, now: Timestamp) -> Outcome {
         self.write_segments();
-        if self.is_last {
-            self.out.sources = self.loss.report();
-        }
         let batch = &mut self.out.batch;
         // A contact may begin and cease to wait within one epoch. `judged` does not tell: an earlier run may have given
         // the same number.

@@ -70,7 +70,10 @@ pub struct Setup {
     pub names: Arc<Names>,
 }
 
-/// What an epoch gave.
+/// How many outcomes may wait to be committed; the judge then waits. It holds what it raised in that many batches.
+pub const UNCOMMITTED: usize = 64;
+
+/// What an epoch gave, or a part of one.
 #[derive(Debug)]
 pub struct Outcome {
     /// What the ledger is to hold.

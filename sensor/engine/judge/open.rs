@@ -5,16 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use crate::model::{Address, AlertId, AlertRecord, Span, Timestamp};
 
+use super::UNCOMMITTED;
 use super::contacts::Contact;
 use super::registry::Who;
 
 /// An answer this much later than the contact still withdraws its alert (rule A3).
 pub(super) const LATE_ANSWER: Span = Span::seconds(60);
 /// How many batches an alert is held in memory at least: more than may be on their way to the disk.
-const HELD_BATCHES: u64 = 256;
+const HELD_BATCHES: u64 = UNCOMMITTED as u64 + 16;
 
 /// An address alert that a late answer may still withdraw.
 #[derive(Debug, Clone)]
@@ -59,8 +61,8 @@ impl Open {
         self.recent.get(&id).map(|(_, record)| record)
     }
 
-    /// Forgets what the ledger holds by now, and alerts that no answer can explain any more.
-    pub fn expire(&mut self, sequence: u64, now: Timestamp) {
+    /// Forgets alerts that the ledger holds by now.
+    pub fn release(&mut self, sequence: u64) {
         while let Some(&(held, id)) = self.order.front()
             && held + HELD_BATCHES < sequence
         {
@@ -69,6 +71,10 @@ impl Open {
                 self.recent.remove(&id);
             }
         }
+    }
+
+    /// Forgets alerts that no answer can explain any more.
+    pub fn expire(&mut self, now: Timestamp) {
         while let Some(&(until, id, address)) = self.late_until.first()
             && until < now
         {
@@ -112,7 +118,11 @@ impl Open {
         self.ways.entry(late.id).or_default().answer = true;
         self.late_until
             .insert((late.contact.first.plus(LATE_ANSWER), late.id, address));
-        self.late.entry(address).or_default().push(late);
+        match self.late.entry(address) {
+            Entry::Occupied(mut several) => several.get_mut().push(late),
+            // Hardly any address has two.
+            Entry::Vacant(first) => drop(first.insert(vec![late])),
+        }
     }
 
     /// Takes over how the contact of an alert stands now.

@@ -173,11 +173,14 @@ impl Packets for Stages {
         self.worker.end_epoch(&mark);
         let reported = self.worker.report(std::mem::take(&mut self.spare));
         let mut reports = [reported];
-        let outcome = self.judge.epoch(&mark, report, &mut reports).unwrap();
+        let mut outcomes = Vec::new();
+        let hand_over = &mut |outcome| outcomes.push(outcome);
+        let last = self.judge.epoch(&mark, report, &mut reports, hand_over).unwrap();
+        outcomes.push(last);
         let [mut reported] = reports;
         reported.clear();
         self.spare = reported;
-        self.take(outcome);
+        outcomes.into_iter().for_each(|outcome| self.take(outcome));
         if matches!(mark.ending, Ending::Input | Ending::Run) {
             for batch in self.judge.finish() {
                 self.take(Judged::of(batch));

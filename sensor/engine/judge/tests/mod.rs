@@ -6,6 +6,7 @@ mod attempts;
 mod bursts;
 mod clock;
 mod contacts;
+mod flood;
 mod full;
 mod names;
 mod restart;
