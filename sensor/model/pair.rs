@@ -247,6 +247,10 @@ impl Pair {
 
     /// Lets the pair last until `last` if that is later; says whether its day is a new one.
     pub fn extend(&mut self, last: Timestamp) -> bool {
+        if self.has_day(last.day()) {
+            self.last = self.last.max(last);
+            return false;
+        }
         let mut days = self.days();
         let is_new = days.insert(last.day());
         self.days = halves(days.bits);
@@ -254,9 +258,18 @@ impl Pair {
         is_new
     }
 
+    /// Says whether a day is the newest, as it nearly always is, and counted.
+    const fn has_day(&self, day: Day) -> bool {
+        let [low, _] = self.days;
+        low & 1 == 1 && day.0 == self.last.day().0
+    }
+
     /// Adds a day on which a contact carried packets; says whether it is a new one. A day after that of the last packet is
     /// left out.
     pub fn add_day(&mut self, day: Day) -> bool {
+        if self.has_day(day) {
+            return false;
+        }
         let mut days = self.days();
         if day > days.newest || !days.insert(day) {
             return false;

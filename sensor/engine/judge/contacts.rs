@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use crate::flow::{FlowUpdate, Shown, Side};
 use crate::model::{
-    Address, Arrival, Endpoint, FlowEnd, FlowStart, MacAddress, Outcome, PendingContact, Segment, SourceId, Timestamp,
-    Transport,
+    Address, Arrival, Endpoint, FlowEnd, FlowStart, MacAddress, Outcome, PendingContact, Segment, SourceId, Span,
+    Timestamp, Transport,
 };
 
 use super::judged::JudgedFlows;
@@ -243,14 +243,14 @@ impl Contacts {
         self.waiting.get_mut(&flow)
     }
 
-    /// Takes a contact that waits no longer.
-    pub fn take(&mut self, flow: Arrival, deadline: Timestamp) -> Option<Contact> {
+    /// Takes a contact that waits no longer; it was to wait for `settle` after its first packet.
+    pub fn take(&mut self, flow: Arrival, settle: Span) -> Option<Contact> {
         if self.waiting.is_empty() {
             return None;
         }
         let contact = self.waiting.remove(&flow)?;
         self.keep_no_longer(contact.kept_in);
-        self.deadlines.remove(&(deadline, flow));
+        self.deadlines.remove(&(contact.first.plus(settle), flow));
         if let Some(flows) = self.by_address.get_mut(&contact.responder.ip) {
             flows.retain(|other| *other != flow);
             if flows.is_empty() {

@@ -160,13 +160,13 @@ impl Judge {
 
     /// Judges a waiting contact, or lets it wait on.
     pub(super) fn reconsider(&mut self, flow: Arrival, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
-        match self.contacts.waiting(flow).cloned() {
+        match self.contacts.take(flow, self.settle()) {
             Some(contact) => self.consider(contact, now, patience),
             None => Ok(()),
         }
     }
 
-    /// Judges a contact, or lets it wait.
+    /// Judges a contact, or lets it wait; it is not among those that wait.
     pub(super) fn consider(&mut self, contact: Contact, now: Timestamp, patience: Patience) -> Result<(), LedgerError> {
         let until = contact.first.plus(self.settle());
         let is_over = patience == Patience::IsOver || until <= now || contact.end == Some(FlowEnd::Evicted);
@@ -174,9 +174,7 @@ impl Judge {
             // Backscatter is no contact (rule F3).
             let is_one_way = is_over && self.facts.shows_no_outbound(contact.source);
             if !is_one_way {
-                if is_over && contact.end.is_some() {
-                    self.contacts.take(contact.flow, until);
-                } else {
+                if !is_over || contact.end.is_none() {
                     self.contacts.wait(contact, until);
                 }
                 return Ok(());
@@ -193,7 +191,6 @@ impl Judge {
             self.keep_waiting(contact, until);
             return Ok(());
         }
-        self.contacts.take(contact.flow, until);
         if contact.kept_in.is_some() {
             self.out.batch.judged.push(contact.flow);
         }

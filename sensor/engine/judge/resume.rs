@@ -225,7 +225,7 @@ impl Judge {
             return Ok(false);
         }
         let earlier = Earlier::of(&left);
-        if let Some(waiting) = self.contacts.take(left.flow, left.first.plus(self.settle())) {
+        if let Some(waiting) = self.contacts.take(left.flow, self.settle()) {
             self.out.batch.judged.push(waiting.flow);
             let contact = Contact::of(update, side, start, Some(earlier));
             due.push(Due::Resumed(Box::new(contact)));
