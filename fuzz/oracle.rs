@@ -412,7 +412,9 @@ pub fn frame(octets: &[u8]) {
             assert!(read.envelopes.carrier.is_none());
             if strict.is_some() {
                 assert_eq!(read.payload, *payload);
-                assert_eq!(read.payload_octets as usize, payload.len());
+                // etherparse takes what was captured for the length of a jumbogram (RFC 2675), which no capture holds whole.
+                let is_jumbogram = read.payload_octets > u32::from(u16::MAX);
+                assert!(is_jumbogram || read.payload_octets as usize == payload.len());
             } else {
                 // Where lengths contradict each other we take what all of them allow.
                 assert!(payload.starts_with(read.payload) || read.payload.starts_with(payload));

@@ -125,3 +125,23 @@ targets! {
     what_domain_reads_of_a_message_is_what_we_read: domain
     what_etherparse_reads_of_a_frame_is_what_we_read: etherparse
 }
+
+#[test]
+fn a_jumbogram_is_as_long_as_its_option_says_whatever_etherparse_takes_it_for() {
+    let udp = [0x10, 0, 0x20, 0, 0, 0, 0, 0, b'x', b'y'];
+    let option = [17, 0, 0xc2, 4, 0, 1, 0x11, 0x70];
+    let mut frame = vec![
+        2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 0, 64,
+    ];
+    frame.extend([0xfd; 32]);
+    frame.extend(option);
+    frame.extend(udp);
+    let read = firstcontact::wire::decode(
+        firstcontact::model::LinkType::Ethernet,
+        &frame,
+        &firstcontact::wire::Ports::new(&[], &[], &[]),
+    )
+    .expect("a datagram");
+    assert_eq!((read.payload_octets, read.payload), (0x1_1170 - 8 - 8, &b"xy"[..]));
+    oracle::frame(&frame);
+}
