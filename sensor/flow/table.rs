@@ -117,7 +117,6 @@ impl FlowTable {
     }
 
     /// Takes a packet; `class` is asked only if the packet opens a flow.
-    ///
     pub fn take(&mut self, packet: &Packet, payload: Payload, class: impl FnOnce() -> Class) -> Taken {
         let (key, side) = FlowKey::of(packet);
         let hash = self.hasher.hash_one(key);

@@ -58,24 +58,11 @@ pub struct Found {
 impl Found {
     /// Begins with what a client was told by one response and one chain.
     pub fn begin(&mut self, segment: Segment, client: Address, origin: Origin, at: Timestamp) {
-        self.groups.push(Group {
-            segment,
-            client,
-            leading: Leading::Origin(origin),
-            at,
-            count: 0,
-        });
+        self.begin_group((segment, client), Leading::Origin(origin), at);
     }
 
     /// Begins with what a server told a client of the name that it asked for; `hash` is [`super::Interner::hash`]'s.
-    pub fn begin_asked(
-        &mut self,
-        (segment, client): (Segment, Address),
-        name: &str,
-        server: Address,
-        hash: u64,
-        at: Timestamp,
-    ) {
+    pub fn begin_asked(&mut self, client: (Segment, Address), name: &str, server: Address, hash: u64, at: Timestamp) {
         let start = self.texts.len();
         self.texts.push_str(name);
         let leading = Leading::Name {
@@ -84,6 +71,10 @@ impl Found {
             start,
             end: self.texts.len(),
         };
+        self.begin_group(client, leading, at);
+    }
+
+    fn begin_group(&mut self, (segment, client): (Segment, Address), leading: Leading, at: Timestamp) {
         self.groups.push(Group {
             segment,
             client,

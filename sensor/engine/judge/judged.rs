@@ -60,13 +60,13 @@ pub(super) struct JudgedFlows {
 impl JudgedFlows {
     /// Returns the judged contact of a flow.
     pub fn get(&self, flow: Arrival) -> Option<&Judged> {
-        let entry = self.list.get(self.place(flow)? as usize)?.as_ref();
+        let entry = self.list.get(self.place(self.hash(flow), flow)? as usize)?.as_ref();
         entry.map(|(_, judged)| judged)
     }
 
     /// Returns the judged contact of a flow, to change it.
     pub fn get_mut(&mut self, flow: Arrival) -> Option<&mut Judged> {
-        let place = self.place(flow)?;
+        let place = self.place(self.hash(flow), flow)?;
         let entry = self.list.get_mut(place as usize)?.as_mut();
         entry.map(|(_, judged)| judged)
     }
@@ -88,13 +88,14 @@ impl JudgedFlows {
             self.list.push(entry);
             (self.list.len() - 1) as u32
         };
-        self.index.insert(self.hasher.hash_one(flow), place);
+        self.index.insert(self.hash(flow), place);
     }
 
     /// Forgets the judged contact of a flow, and returns it.
     pub fn remove(&mut self, flow: Arrival) -> Option<Judged> {
-        let place = self.place(flow)?;
-        self.index.remove(self.hasher.hash_one(flow), place);
+        let hash = self.hash(flow);
+        let place = self.place(hash, flow)?;
+        self.index.remove(hash, place);
         self.free.push(place);
         let entry = self.list.get_mut(place as usize)?.take();
         entry.map(|(_, judged)| judged)
@@ -105,9 +106,14 @@ impl JudgedFlows {
         *self = Self::default();
     }
 
-    fn place(&self, flow: Arrival) -> Option<u32> {
+    fn hash(&self, flow: Arrival) -> u64 {
+        self.hasher.hash_one(flow)
+    }
+
+    /// Returns where the judged contact of a flow with this hash stands.
+    fn place(&self, hash: u64, flow: Arrival) -> Option<u32> {
         let is_it = |place: &u32| matches!(self.list.get(*place as usize), Some(Some((kept, _))) if *kept == flow);
-        self.index.of(self.hasher.hash_one(flow)).find(is_it)
+        self.index.of(hash).find(is_it)
     }
 }
 
