@@ -44,6 +44,14 @@ pub enum LedgerError {
         /// The state folder.
         folder: String,
     },
+    /// A replay was to go on where the same one was killed, and its input is another one.
+    #[error(
+        "{folder}: the input is not what it was when the same replay was killed; what that one found stays in the ledger, and the next run judges the input as another one"
+    )]
+    OtherInput {
+        /// The state folder.
+        folder: String,
+    },
     /// The disk or the database failed.
     #[error("{folder}: {action} failed: {source}")]
     Failed {

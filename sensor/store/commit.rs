@@ -1,6 +1,5 @@
 //! One batch as one atomic write (rule A1).
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
@@ -11,6 +10,7 @@ use super::Store;
 use super::expiry::{self, RecentEpochs};
 use super::rows::Rows;
 use super::table::Table;
+use super::unfinished;
 use super::v1::{self, Committed};
 
 /// The key of the row that says where the ledger stands.
@@ -36,6 +36,8 @@ pub struct Writer {
     names_trimmed: Timestamp,
     pending_trimmed: u64,
     counted_trimmed: u64,
+    /// Over all batches of the run, if it may be given again.
+    pub digest: Option<u64>,
 }
 
 impl Writer {
@@ -59,7 +61,13 @@ impl Writer {
             names_trimmed: Timestamp::MIN,
             pending_trimmed: 0,
             counted_trimmed: 0,
+            digest: None,
         })
+    }
+
+    /// Returns the number of the last batch.
+    pub const fn sequence(&self) -> u64 {
+        self.committed.sequence
     }
 
     /// Returns what expiry takes as the present.
@@ -84,7 +92,11 @@ impl Store {
     ///
     /// `Failed` when the disk fails, or when the batch's sequence is not after the last one's, which is a bug of the caller.
     pub fn commit(&self, batch: &Batch) -> Result<(), LedgerError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(again) = self.behind() {
+            return self.catch_up(again, batch);
+        }
+        self.leave_unfinished()?;
+        let mut writer = self.lock_writer();
         let last = writer.committed.sequence;
         if batch.sequence <= last {
             let order = std::io::Error::other(format!("batch {} comes after batch {last}", batch.sequence));
@@ -107,6 +119,10 @@ impl Store {
         };
         changes.put(Table::Meta, COMMITTED, v1::encode_committed(committed))?;
         changes.put(Table::Meta, &v1::recent_key(place), v1::encode_time(batch.at))?;
+        let digest = writer.digest.map(|before| unfinished::digest(before, batch));
+        if let Some(digest) = digest {
+            changes.put(Table::Meta, unfinished::DIGEST, v1::encode_position(digest))?;
+        }
         changes.baseline(batch, writer.committed.folded_through, self.expiry.pair_cutoff())?;
         changes.alerts(batch, writer.committed.outbox_end)?;
         changes.contacts(batch)?;
@@ -133,7 +149,7 @@ impl Store {
         changes.index(&batch.holders)?;
         self.rows.write(changes.batch, batch.durability)?;
 
-        writer.committed = committed;
+        (writer.committed, writer.digest) = (committed, digest);
         writer.recent.put(place, batch.at);
         (writer.pending_trimmed, writer.counted_trimmed) = (pending_trimmed, counted_trimmed);
         writer.names_trimmed = if trims_names {

@@ -57,6 +57,11 @@ impl Expiry {
         }
     }
 
+    /// Returns how long a pair is kept.
+    pub const fn retention(&self) -> Span {
+        self.retention
+    }
+
     /// Sets the present.
     pub fn set_present(&self, present: Timestamp) {
         self.present.store(present.0, Ordering::Relaxed);

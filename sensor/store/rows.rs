@@ -1,7 +1,8 @@
 //! The rows of the tables, with errors that name the folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IterateBounds, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 
 use crate::model::{Durability, LedgerError};
@@ -32,6 +33,20 @@ impl Rows {
     /// Takes open tables over.
     pub const fn new(db: DB, folder: PathBuf, log: Log) -> Self {
         Self { db, folder, log }
+    }
+
+    /// Returns the state folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes a folder that holds the tables as they are now, mostly by links to their files.
+    pub fn checkpoint(&self, into: &Path) -> Result<(), LedgerError> {
+        self.sync()?;
+        // Without flushing: what the log holds is copied with it, so that no small files of rows come to be.
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(into, u64::MAX))
+            .map_err(self.failed("keeping the tables as they are"))
     }
 
     /// Returns the handle of a table.
