@@ -10,6 +10,7 @@ mod copies;
 mod crash;
 mod determinism;
 mod envelopes;
+mod estate;
 mod fragments;
 mod fuzz;
 mod inputs;

@@ -12,7 +12,7 @@ use crate::model::{
 };
 
 use super::Store;
-use super::commit::{COMMITTED, STATE};
+use super::commit::{COMMITTED, STATE, recent};
 use super::expiry;
 use super::table::Table;
 use super::v1;
@@ -34,6 +34,7 @@ impl Ledger for Store {
             open: store.rows.read_all(Table::Open, .., |_, row| v1::decode_json(row))?,
             state: state.unwrap_or_default(),
             counted: store.counted()?,
+            recent: recent(&store.rows)?,
         })
     }
 

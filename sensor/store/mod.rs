@@ -61,6 +61,7 @@ pub struct Store {
     outbox_end: AtomicU64,
     memory: u64,
     run: OnceLock<unfinished::Run>,
+    is_untidy: AtomicBool,
     /// Whether an earlier run left what the same command would go on with.
     has_unfinished: AtomicBool,
     // Removed when the tables are closed, so it stands behind them.
@@ -155,6 +156,7 @@ impl Store {
             memory,
             run: OnceLock::new(),
             has_unfinished,
+            is_untidy: AtomicBool::new(false),
             expiry,
             writer: Mutex::new(writer),
             outbox_start: Mutex::new(outbox_start),

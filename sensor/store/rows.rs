@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IterateBounds, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    BottommostLevelCompaction, ColumnFamily, CompactOptions, DB, DBPinnableSlice, IterateBounds, IteratorMode,
+    ReadOptions, WriteBatch, WriteOptions,
+};
 
 use crate::model::{Durability, LedgerError};
 
@@ -93,6 +96,29 @@ impl Rows {
         Ok(rows.map(|row| row.map_err(self.failed("reading"))))
     }
 
+    /// Returns the rows whose keys are in a range, in order, without keeping what was read for who reads it next.
+    pub fn scan_once(
+        &self,
+        table: Table,
+        range: impl IterateBounds,
+    ) -> Result<impl Iterator<Item = Result<Row, LedgerError>>, LedgerError> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options.set_iterate_range(range);
+        options.set_total_order_seek(true);
+        let rows = self
+            .db
+            .iterator_cf_opt(self.family(table)?, options, IteratorMode::Start);
+        Ok(rows.map(|row| row.map_err(self.failed("reading"))))
+    }
+
+    /// Returns the greatest key of a table.
+    pub fn last_key(&self, table: Table) -> Result<Option<Box<[u8]>>, LedgerError> {
+        let mut rows = self.db.iterator_cf(self.family(table)?, IteratorMode::End);
+        let last = rows.next().transpose().map_err(self.failed("reading"))?;
+        Ok(last.map(|(key, _)| key))
+    }
+
     /// Returns the rows whose keys have the prefix by which their table is filtered, in order.
     pub fn scan_prefix(
         &self,
@@ -157,14 +183,24 @@ impl Rows {
         }
     }
 
+    /// Writes all new rows to files, after which the log that held them is of no more use.
+    pub fn flush(&self) -> Result<(), LedgerError> {
+        for table in Table::ALL {
+            let family = self.family(table)?;
+            self.db.flush_cf(family).map_err(self.failed("writing"))?;
+        }
+        Ok(())
+    }
+
     /// Compacts a table whole, as RocksDB would in time.
-    #[cfg(test)]
-    pub fn compact(&self, table: Table) {
-        let family = self.family(table).unwrap();
-        self.db.flush_cf(family).unwrap();
-        let mut options = rocksdb::CompactOptions::default();
-        options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+    pub fn compact(&self, table: Table) -> Result<(), LedgerError> {
+        let family = self.family(table)?;
+        let mut options = CompactOptions::default();
+        // What was written by compactions before has something expired in it too.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        options.set_exclusive_manual_compaction(false);
         self.db
             .compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+        Ok(())
     }
 }
