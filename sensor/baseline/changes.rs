@@ -3,24 +3,26 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{Holder, JournalRow, Ledger, Page, StoredPair, WorkloadId};
+use crate::model::{Holder, JournalRow, Ledger, LedgerError, Page, StoredPair, WorkloadId};
 
 use super::loaded::Loaded;
-use super::pairs::{Baseline, PairPlace};
+use super::pairs::{Baseline, PairPlace, short_hash};
 
 /// Journal rows are folded into pages once they hold this many changes: a restart reads at most about so many, in less
 /// than a second, and a pair is written about once as a row and once in a page.
 const FOLD_AT: usize = 1 << 20;
-/// Once begun, folding goes on until journal rows hold no more than this many changes.
-const FOLD_TO: usize = FOLD_AT / 2;
+/// Fewer changes are not worth the pages.
+const LEAST_FOLD: usize = 1 << 12;
 /// At most about so many pairs are folded in one epoch, so that folding never holds up the judge.
 const FOLD_STEP: usize = 1 << 14;
+/// A pair that comes into memory only to be folded counts as so many: it stays there until the ledger shows its page.
+const ASIDE_COST: usize = 8;
 /// So many batches after it was handed over the ledger shows a change: more than may be on their way to the disk.
 const UNCOMMITTED: u64 = 256;
 /// Octets that are made ready for a journal row at most.
 const ROW_AHEAD: usize = 1 << 18;
-/// What is too much in memory is looked for again after so many batches.
-const TRIM_EVERY: u64 = 64;
+/// Workloads that are idle are looked for again after so many batches at the earliest.
+const LOOK_EVERY: u64 = 16;
 
 /// What folding gave.
 #[derive(Debug, Default)]
@@ -29,8 +31,8 @@ pub struct Folded {
     pub pages: Vec<Page>,
     /// Journal rows up to this one are no longer needed.
     pub through: Option<u64>,
-    /// Entries of the index by destination to write, in order: all that only these rows held, and later ones.
-    pub holders: Arc<Vec<Holder>>,
+    /// Entries of the index by destination to write, in runs each of which is in order: all that only these rows held, and later ones.
+    pub holders: Arc<Vec<Vec<Holder>>>,
 }
 
 impl Baseline {
@@ -69,60 +71,101 @@ impl Baseline {
         }
     }
 
-    /// Returns pages that take over from journal rows if those have become long, and pages of workloads that are to be
-    /// forgotten if more than `limit` pairs are in memory, and those of workloads whose turn of the day is `due`; forgets those that the ledger shows whole by now.
-    pub fn fold(&mut self, ledger: &dyn Ledger, limit: usize, due: Option<Range<u32>>) -> Folded {
+    /// Returns how many changes journal rows hold when they are folded: a restart has all of them in memory.
+    fn fold_at(&self) -> usize {
+        FOLD_AT.min(self.limit * 2 / 3).max(LEAST_FOLD)
+    }
+
+    /// Returns pages that take over from journal rows if those have become long, pages of workloads that are to be
+    /// forgotten if too many pairs are in memory, and those of workloads whose turn of the day is `due`; forgets those that
+    /// the ledger shows whole by now.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn fold(&mut self, ledger: &dyn Ledger, due: Option<Range<u32>>) -> Result<Folded, LedgerError> {
         self.recent.forget(self.sequence.saturating_sub(UNCOMMITTED));
         let mut pages = Vec::new();
         if let Some(due) = due {
-            self.tidy(ledger, due, &mut pages);
+            self.tidy(ledger, due, &mut pages)?;
         }
-        self.is_folding = self.journaled >= if self.is_folding { FOLD_TO } else { FOLD_AT };
+        // Once begun, it goes on until they hold half as many.
+        let fold_at = self.fold_at();
+        self.is_folding = self.journaled >= if self.is_folding { fold_at / 2 } else { fold_at };
         if self.is_folding {
-            self.fold_oldest(ledger, FOLD_STEP, &mut pages);
+            self.fold_oldest(ledger, FOLD_STEP, &mut pages)?;
         }
-        if self.loaded_pairs > limit && self.sequence >= self.next_trim {
-            self.next_trim = self.sequence + TRIM_EVERY;
-            self.trim(ledger, limit, &mut pages);
+        if self.loaded_pairs > self.limit {
+            self.trim(ledger, &mut pages);
         }
-        self.folded(pages)
+        Ok(self.folded(pages))
+    }
+
+    /// Forgets what is expired of workloads in memory, and hands over what only journal rows hold, so that nothing stays
+    /// there that is expired.
+    fn tidy(&mut self, ledger: &dyn Ledger, numbers: Range<u32>, pages: &mut Vec<Page>) -> Result<(), LedgerError> {
+        let (sequence, cutoff, hasher) = (self.sequence, self.cutoff, self.hasher.clone());
+        for id in numbers.map(WorkloadId) {
+            if self.aside.since(id).is_some() {
+                self.load(ledger, id)?;
+            }
+            let Some(loaded) = self.workloads.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+                continue;
+            };
+            self.loaded_pairs -= loaded.expire(cutoff, |key| short_hash(&hasher, key));
+            if loaded.unfolded_since.is_some() {
+                pages.extend(loaded.take_pages(ledger, id, sequence));
+            }
+        }
+        Ok(())
     }
 
     /// Folds the workloads that are first to need journal rows, about `pairs` pairs of them.
-    fn fold_oldest(&mut self, ledger: &dyn Ledger, pairs: usize, pages: &mut Vec<Page>) {
+    fn fold_oldest(&mut self, ledger: &dyn Ledger, pairs: usize, pages: &mut Vec<Page>) -> Result<(), LedgerError> {
         let sequence = self.sequence;
         let mut left = pairs;
         while left > 0
             && let Some((since, workload)) = self.unfolded.pop_front()
         {
-            let Some(loaded) = self.get_mut(workload) else { continue };
             // Else it was folded before its turn.
-            if loaded.unfolded_since == Some(since) {
+            if self.unfolded_since(workload) == Some(since) {
+                let was_aside = self.get(workload).is_none();
+                let loaded = self.load(ledger, workload)?;
                 let folded = loaded.take_pages(ledger, workload, sequence);
-                left = left.saturating_sub(folded.len() * StoredPair::A_PAGE as usize);
+                let cost = if was_aside {
+                    // It came into memory for this alone, and is the first to go.
+                    loaded.used = 0;
+                    loaded.len() * ASIDE_COST
+                } else {
+                    folded.len() * StoredPair::A_PAGE as usize
+                };
+                left = left.saturating_sub(cost);
                 pages.extend(folded);
             }
         }
+        Ok(())
     }
 
-    /// Forgets the longest unused workloads until no more than seven eighths of `limit` are in memory. Those that only
-    /// journal rows hold are folded first, and forgotten when the ledger shows that.
-    fn trim(&mut self, ledger: &dyn Ledger, limit: usize, pages: &mut Vec<Page>) {
+    /// Forgets the longest unused workloads until no more pairs are in memory than may be. Those that only journal rows hold
+    /// are folded first, and forgotten when the ledger shows that.
+    fn trim(&mut self, ledger: &dyn Ledger, pages: &mut Vec<Page>) {
         let sequence = self.sequence;
-        let numbered = (0_u32..).zip(&self.workloads);
-        let loaded = numbered.filter_map(|(id, loaded)| loaded.as_ref().map(|loaded| (WorkloadId(id), loaded)));
-        let mut idle: Vec<(u64, WorkloadId)> = loaded
-            .filter(|(_, loaded)| loaded.used + UNCOMMITTED < sequence)
-            .map(|(id, loaded)| (loaded.used, id))
-            .collect();
-        idle.sort_unstable();
-        let mut surplus = self.loaded_pairs.saturating_sub(limit - limit / 8);
+        if self.idle.is_empty() && sequence >= self.next_look {
+            self.next_look = sequence + LOOK_EVERY;
+            let numbered = (0_u32..).zip(&self.workloads);
+            let loaded = numbered.filter_map(|(id, loaded)| loaded.as_ref().map(|loaded| (WorkloadId(id), loaded)));
+            let idle = loaded.filter(|(_, loaded)| loaded.used + UNCOMMITTED < sequence);
+            self.idle.extend(idle.map(|(id, loaded)| (loaded.used, id)));
+            self.idle.sort_unstable_by(|a, b| b.cmp(a));
+        }
         let mut left = FOLD_STEP;
-        for (_, id) in idle {
-            if surplus == 0 || left == 0 {
-                break;
-            }
-            let Some(loaded) = self.get_mut(id) else { continue };
+        while self.loaded_pairs > self.limit
+            && left > 0
+            && let Some((used, id)) = self.idle.pop()
+        {
+            let Some(loaded) = self.get_mut(id).filter(|loaded| loaded.used == used) else {
+                continue;
+            };
             let pairs = loaded.len();
             if !loaded.is_clean() {
                 let folded = loaded.take_pages(ledger, id, sequence);
@@ -130,20 +173,18 @@ impl Baseline {
                 pages.extend(folded);
             } else if loaded.folded + UNCOMMITTED < sequence {
                 self.loaded_pairs -= pairs;
+                left = left.saturating_sub(pairs);
                 if let Some(place) = self.place(id) {
                     *place = None;
                 }
             }
-            surplus = surplus.saturating_sub(pairs);
         }
     }
 
     /// Says which journal rows are of no more use, and hands over the entries of the index that would go with them.
     fn folded(&mut self, pages: Vec<Page>) -> Folded {
         while let Some(&(since, workload)) = self.unfolded.front()
-            && self
-                .get_mut(workload)
-                .is_none_or(|loaded| loaded.unfolded_since != Some(since))
+            && self.unfolded_since(workload) != Some(since)
         {
             self.unfolded.pop_front();
         }
@@ -170,24 +211,28 @@ impl Baseline {
     /// Returns what the run's last batches have to hold: the changes that nothing holds yet as one more journal row, or, if
     /// the rows would be too long for the next start, pages that take over from all of them. To be called until it returns
     /// nothing.
-    pub fn finish(&mut self, ledger: &dyn Ledger, pairs: usize) -> Option<(Vec<u8>, Folded)> {
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn finish(&mut self, ledger: &dyn Ledger, pairs: usize) -> Result<Option<(Vec<u8>, Folded)>, LedgerError> {
         let mut places = Vec::new();
         for &(since, workload) in &self.unfolded {
             let loaded = self.get(workload).filter(|loaded| loaded.unfolded_since == Some(since));
             let slots = loaded.map(Loaded::unwritten).unwrap_or_default();
             places.extend(slots.into_iter().map(|slot| PairPlace { workload, slot }));
         }
-        if self.journaled + places.len() > FOLD_AT {
+        if self.journaled + places.len() > self.fold_at() {
             let mut pages = Vec::new();
-            self.fold_oldest(ledger, pairs, &mut pages);
-            return Some((Vec::new(), self.folded(pages)));
+            self.fold_oldest(ledger, pairs, &mut pages)?;
+            return Ok(Some((Vec::new(), self.folded(pages))));
         }
         places.truncate(pairs);
         for place in places {
             self.write(ledger, place);
         }
         let row = self.take_journal();
-        (!row.is_empty()).then(|| (row, Folded::default()))
+        Ok((!row.is_empty()).then(|| (row, Folded::default())))
     }
 
     /// Notes that a workload has changes from this batch on that no page holds.

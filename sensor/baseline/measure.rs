@@ -27,7 +27,7 @@ fn memory() -> f64 {
 #[ignore = "measures"]
 fn a_million_pairs() {
     let ledger = Paper::default();
-    let mut baseline = Baseline::new(Span::days(90), Span::days(180));
+    let mut baseline = Baseline::new(Span::days(90), Span::days(180), 1 << 24);
     let names: Vec<Arc<Provenance>> = (0..5000)
         .map(|n| {
             let name = format!("host.example{n}.com").into();

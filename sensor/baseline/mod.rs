@@ -3,6 +3,7 @@
 //! Pairs of a workload that is in use are held in memory; the ledger is read once for them and gets every change in the
 //! epoch's journal row, later in pages, and entries of the index by destination with these. Nothing here judges a contact.
 
+mod aside;
 mod changes;
 mod index;
 mod loaded;

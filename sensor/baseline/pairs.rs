@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{
-    Day, Holder, JournalRow, Ledger, LedgerError, Novelty, Page, Pair, PairChange, PairKey, Provenance, Span,
-    Timestamp, WorkloadId,
+    Day, Holder, JournalRow, Ledger, LedgerError, Novelty, Pair, PairKey, Provenance, Span, Timestamp, WorkloadId,
 };
 
+use super::aside::Aside;
 use super::index::Recent;
 use super::loaded::Loaded;
 use super::shared::Shared;
@@ -50,10 +49,14 @@ pub struct ContactFacts<'a> {
 pub struct Baseline {
     window: Span,
     retention: Span,
-    hasher: foldhash::fast::RandomState,
+    pub(super) hasher: foldhash::fast::RandomState,
+    /// How many pairs may be in memory.
+    pub(super) limit: usize,
     shared: Shared,
     /// By number, since workloads are numbered in order; those that are not in memory are absent.
     pub(super) workloads: Vec<Option<Loaded>>,
+    /// What journal rows hold of workloads that are not in memory.
+    pub(super) aside: Aside,
     /// Workloads with changes that only journal rows hold, by the first of these rows.
     pub(super) unfolded: VecDeque<(u64, WorkloadId)>,
     /// Journal rows that are needed, and how many changes each holds.
@@ -70,22 +73,26 @@ pub struct Baseline {
     /// Memory for the next one.
     pub(super) spare: Option<Vec<u8>>,
     pub(super) loaded_pairs: usize,
-    pub(super) next_trim: u64,
+    /// Workloads that were idle when that was last looked for, the longest unused last.
+    pub(super) idle: Vec<(u64, WorkloadId)>,
+    pub(super) next_look: u64,
     pub(super) sequence: u64,
     /// Pairs whose last contact was before it are as absent, on disk or not.
     pub(super) cutoff: Timestamp,
 }
 
 impl Baseline {
-    /// Returns an empty baseline with this window and retention.
+    /// Returns an empty baseline with this window and retention, of which about `limit` pairs may be in memory.
     #[must_use]
-    pub fn new(window: Span, retention: Span) -> Self {
+    pub fn new(window: Span, retention: Span, limit: usize) -> Self {
         Self {
             window,
             retention,
             hasher: foldhash::fast::RandomState::default(),
+            limit,
             shared: Shared::default(),
             workloads: Vec::new(),
+            aside: Aside::default(),
             unfolded: VecDeque::new(),
             rows: VecDeque::new(),
             journaled: 0,
@@ -95,7 +102,8 @@ impl Baseline {
             row: JournalRow::default(),
             spare: None,
             loaded_pairs: 0,
-            next_trim: 0,
+            idle: Vec::new(),
+            next_look: 0,
             sequence: 0,
             cutoff: Timestamp::MIN,
         }
@@ -106,42 +114,22 @@ impl Baseline {
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn resume(
-        &mut self,
-        ledger: &dyn Ledger,
-        journal: Vec<(u64, Vec<PairChange>)>,
-        sequence: u64,
-    ) -> Result<(), LedgerError> {
-        let hasher = self.hasher.clone();
-        for (row, changes) in journal {
-            self.sequence = row;
+    pub fn resume(&mut self, ledger: &dyn Ledger, sequence: u64) -> Result<(), LedgerError> {
+        ledger.journal(&mut |row, changes| {
             self.note_row(row, changes.len());
-            for PairChange { workload, mut stored } in changes {
-                if stored.pair.last() < self.cutoff {
+            for mut change in changes {
+                if change.stored.pair.last() < self.cutoff {
                     continue;
                 }
-                self.shared.share(&mut stored);
-                self.recent.add(holder(workload, &stored.key, stored.pair.last().day()));
-                let hash = self.hash(&stored.key);
-                let loaded = self.load(ledger, workload)?;
-                let slot = stored.slot;
-                // A page may be newer than rows that others still need.
-                if loaded.has_row(slot, row) {
-                    continue;
+                self.shared.share(&mut change.stored);
+                let day = change.stored.pair.last().day();
+                self.recent.add(holder(change.workload, &change.stored.key, day));
+                let workload = change.workload;
+                if self.aside.add(row, change) {
+                    self.unfolded.push_back((row, workload));
                 }
-                let before = loaded.len();
-                // The slot may have been that of a pair that is expired by now.
-                if loaded.key(slot).is_some_and(|key| key != stored.key) {
-                    loaded.vacate(slot, |key| short_hash(&hasher, key));
-                }
-                loaded.put(stored, hash);
-                loaded.change(slot);
-                loaded.set_written(slot);
-                let more = loaded.len() - before;
-                self.loaded_pairs += more;
-                self.note_unfolded(workload);
             }
-        }
+        })?;
         self.sequence = sequence;
         Ok(())
     }
@@ -170,28 +158,13 @@ impl Baseline {
         {
             self.loaded_pairs -= loaded.len();
         }
-    }
-
-    /// Forgets what is expired of workloads in memory, and hands over what only journal rows hold of them, so that nothing
-    /// stays there that is expired.
-    pub(super) fn tidy(&mut self, ledger: &dyn Ledger, numbers: Range<u32>, pages: &mut Vec<Page>) {
-        let (sequence, cutoff, hasher) = (self.sequence, self.cutoff, self.hasher.clone());
-        for id in numbers.map(WorkloadId) {
-            let Some(place) = self.workloads.get_mut(id.0 as usize) else {
-                return;
-            };
-            let Some(loaded) = place else { continue };
-            self.loaded_pairs -= loaded.expire(cutoff, |key| short_hash(&hasher, key));
-            if loaded.unfolded_since.is_some() {
-                pages.extend(loaded.take_pages(ledger, id, sequence));
-            }
-        }
+        self.aside.take(workload);
     }
 
     /// Returns how many pairs are in memory.
     #[must_use]
     pub const fn loaded(&self) -> usize {
-        self.loaded_pairs
+        self.loaded_pairs + self.aside.len()
     }
 
     /// The table of pairs looks at 32 bits; the seed keeps those who choose names from choosing them.
@@ -215,19 +188,20 @@ impl Baseline {
         self.workloads.get_mut(workload.0 as usize)?.as_mut()
     }
 
-    fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
+    pub(super) fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
         let sequence = self.sequence;
         if self.get(workload).is_none() {
             let mut loaded = Loaded::default();
-            for page in ledger.pages(workload)? {
-                let cutoff = self.cutoff;
-                for mut stored in page.pairs.into_iter().filter(|stored| stored.pair.last() >= cutoff) {
-                    self.shared.share(&mut stored);
+            for mut page in ledger.pages(workload)? {
+                page.pairs.retain(|stored| stored.pair.last() >= self.cutoff);
+                self.shared.share_page(&mut page.pairs);
+                for stored in page.pairs {
                     let (hash, slot) = (self.hash(&stored.key), stored.slot);
                     loaded.put(stored, hash);
                     loaded.set_batch(slot, page.batch);
                 }
             }
+            self.add_aside(workload, &mut loaded);
             self.loaded_pairs += loaded.len();
             if let Some(place) = self.place(workload) {
                 *place = Some(loaded);
@@ -241,6 +215,35 @@ impl Baseline {
         })?;
         loaded.used = sequence;
         Ok(loaded)
+    }
+
+    /// Adds what journal rows hold to what the pages of a workload hold.
+    fn add_aside(&mut self, workload: WorkloadId, loaded: &mut Loaded) {
+        let hasher = self.hasher.clone();
+        for (row, stored) in self.aside.take(workload) {
+            let slot = stored.slot;
+            // A page may be newer than rows that others still need.
+            if loaded.has_row(slot, row) {
+                continue;
+            }
+            // The slot may have been that of a pair that is expired by now.
+            if loaded.key(slot).is_some_and(|key| key != stored.key) {
+                loaded.vacate(slot, |key| short_hash(&hasher, key));
+            }
+            let hash = short_hash(&hasher, &stored.key);
+            loaded.put(stored, hash);
+            loaded.change(slot);
+            loaded.set_written(slot);
+            loaded.unfolded_since.get_or_insert(row);
+        }
+    }
+
+    /// Returns from which batch on journal rows are needed for a workload.
+    pub(super) fn unfolded_since(&self, workload: WorkloadId) -> Option<u64> {
+        match self.get(workload) {
+            Some(loaded) => loaded.unfolded_since,
+            None => self.aside.since(workload),
+        }
     }
 
     /// Returns a workload's pair with a destination, unless it is forgotten at `at` (rule B5).
@@ -427,7 +430,7 @@ impl Baseline {
     }
 }
 
-fn short_hash(hasher: &foldhash::fast::RandomState, key: &PairKey) -> u32 {
+pub(super) fn short_hash(hasher: &foldhash::fast::RandomState, key: &PairKey) -> u32 {
     (hasher.hash_one(key) >> 32) as u32
 }
 

@@ -4,11 +4,12 @@
 //! thousands of workloads the same names would take more memory than the pairs.
 
 use std::hash::BuildHasher;
+use std::hint::black_box;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::model::{PairKey, Provenance, StoredPair};
+use crate::model::{PairKey, PairKeyView, Provenance, StoredPair};
 
 /// What nobody else has any more is looked for when there are twice as many as last time, and so many at least.
 const LEAST: usize = 1 << 12;
@@ -19,9 +20,50 @@ pub(super) struct Shared {
     hasher: foldhash::fast::RandomState,
     names: HashTable<Arc<Provenance>>,
     texts: HashTable<Arc<str>>,
+    /// The name that was met last as it was read, and the one that stands for it: neighbours often have the same.
+    last: Option<(Arc<Provenance>, Arc<Provenance>)>,
 }
 
 impl Shared {
+    /// Lets the pairs of a page that was read share their names and their destinations with the others.
+    pub fn share_page(&mut self, pairs: &mut [StoredPair]) {
+        self.look_ahead(pairs);
+        for stored in pairs {
+            self.share(stored);
+        }
+    }
+
+    /// Brings near what a page's pairs are about to be compared with, in steps in which none waits for another.
+    fn look_ahead(&self, pairs: &[StoredPair]) {
+        let mut hashes = Vec::with_capacity(pairs.len());
+        for stored in pairs {
+            let text = match stored.key.view() {
+                PairKeyView::Text(_, text) => Some(self.hasher.hash_one(text)),
+                PairKeyView::Address(..) => None,
+            };
+            let name = stored.pair.names().next().map(|name| self.hash_of(name));
+            hashes.push((text, name));
+        }
+        let texts = || hashes.iter().filter_map(|(text, _)| *text);
+        let names = || hashes.iter().filter_map(|(_, name)| *name);
+        for hash in texts() {
+            black_box(self.texts.find(hash, |text| black_box(Arc::as_ptr(text)).is_null()));
+        }
+        for hash in names() {
+            black_box(self.names.find(hash, |name| black_box(Arc::as_ptr(name)).is_null()));
+        }
+        for hash in texts() {
+            black_box(self.texts.find(hash, |text| text.is_empty()));
+        }
+        for hash in names() {
+            black_box(self.names.find(hash, |name| name.name.is_empty()));
+        }
+    }
+
+    fn hash_of(&self, name: &Arc<Provenance>) -> u64 {
+        self.hasher.hash_one((&*name.name, name.server))
+    }
+
     /// Lets a pair that was read share its names and its destination with the others.
     pub fn share(&mut self, stored: &mut StoredPair) {
         match &mut stored.key {
@@ -30,20 +72,24 @@ impl Shared {
             | PairKey::AttemptedDomain(text)
             | PairKey::AttemptedTenant(text) => {
                 let hash = self.hasher.hash_one(&**text);
-                same(
-                    &mut self.texts,
-                    hash,
-                    text,
-                    |one, other| one == other,
-                    |text| self.hasher.hash_one(&**text),
-                );
+                let hasher = &self.hasher;
+                let hash_of = |text: &Arc<str>| hasher.hash_one(&**text);
+                same(&mut self.texts, hash, text, |one, other| one == other, hash_of);
             }
             PairKey::Address(_) | PairKey::AttemptedAddress(_) => {}
         }
-        let hash_of = |name: &Arc<Provenance>| self.hasher.hash_one((&*name.name, name.server));
         for name in stored.pair.names_mut() {
-            let hash = hash_of(name);
+            if let Some((read, shared)) = &self.last
+                && Arc::ptr_eq(read, name)
+            {
+                *name = Arc::clone(shared);
+                continue;
+            }
+            let (read, hash) = (Arc::clone(name), self.hash_of(name));
+            let hasher = &self.hasher;
+            let hash_of = |name: &Arc<Provenance>| hasher.hash_one((&*name.name, name.server));
             same(&mut self.names, hash, name, |one, other| one == other, hash_of);
+            self.last = Some((read, Arc::clone(name)));
         }
     }
 }

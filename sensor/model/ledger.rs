@@ -273,8 +273,8 @@ pub struct Batch {
     pub pages: Vec<Page>,
     /// Journal rows up to this batch are in pages now.
     pub folded_through: Option<u64>,
-    /// Entries of the index by destination, in order. Until they are handed over, journal rows have what they say.
-    pub holders: Arc<Vec<Holder>>,
+    /// Entries of the index by destination, in runs each of which is in order. Until they are handed over, journal rows have what they say.
+    pub holders: Arc<Vec<Vec<Holder>>>,
     /// Workloads that are new or changed.
     pub workloads: Vec<(WorkloadId, WorkloadRecord)>,
     /// Workloads that are forgotten: all of their pairs are expired, and their numbers are free.
@@ -352,8 +352,6 @@ pub struct Opening {
     pub at: Option<Timestamp>,
     /// Every workload.
     pub workloads: Vec<(WorkloadId, WorkloadRecord)>,
-    /// Journal rows that are not in pages yet, oldest first, with their batch's sequence.
-    pub journal: Vec<(u64, Vec<PairChange>)>,
     /// Contacts that wait.
     pub pending: Vec<PendingContact>,
     /// Alerts that are open.
@@ -374,6 +372,13 @@ pub trait Ledger: Send {
     ///
     /// When the ledger cannot be read.
     fn opening(&self) -> Result<Opening, LedgerError>;
+
+    /// Gives the journal rows that are not in pages yet, oldest first, with their batch's sequence, to `take`.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    fn journal(&self, take: &mut dyn FnMut(u64, Vec<PairChange>)) -> Result<(), LedgerError>;
 
     /// Returns the evidence whose last answer was before `first_frame` and that is still of use then (rule N3).
     ///

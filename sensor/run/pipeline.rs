@@ -255,7 +255,7 @@ fn preside(
             return Ok(());
         }
         if matches!(mark.ending, Ending::Input | Ending::Run) {
-            for batch in judge.finish() {
+            for batch in judge.finish()? {
                 if decided.send(Judged::of(batch)).is_err() {
                     return Ok(());
                 }

@@ -35,7 +35,7 @@ fn aged(store: &Store) {
         workload: WorkloadId(workload),
         day,
     };
-    batch.holders = Arc::new(vec![holder(1, 0), holder(2, 100)]);
+    batch.holders = Arc::new(vec![vec![holder(1, 0)], vec![holder(2, 100)]]);
     batch.names = name(Timestamp(0), 60, 1);
     store.commit(&batch).unwrap();
 }

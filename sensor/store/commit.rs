@@ -266,7 +266,7 @@ struct Changes<'a> {
 fn expected_octets(batch: &Batch) -> usize {
     let paged: usize = batch.pages.iter().map(|page| page.row.len() + 32).sum();
     let named: usize = batch.names.rows.iter().map(|row| row.octets.len() + 64).sum();
-    let holders = batch.holders.len() * size_of::<Holder>();
+    let holders = batch.holders.iter().map(Vec::len).sum::<usize>() * size_of::<Holder>();
     let waiting = batch.pending.len() * USUAL_PENDING + batch.judged.len() * size_of::<u64>();
     let alerts = (batch.alerts.len() + batch.deliver.len()) * USUAL_ALERT;
     4096 + paged + batch.journal.len() + named + holders + waiting + alerts
@@ -407,8 +407,12 @@ impl Changes<'_> {
         Ok(())
     }
 
-    /// Merges entries of the index, which lie in order, into their buckets.
-    fn index(&mut self, holders: &[Holder]) -> Result<(), LedgerError> {
+    /// Merges entries of the index into their buckets.
+    fn index(&mut self, runs: &[Vec<Holder>]) -> Result<(), LedgerError> {
+        let mut holders = runs.concat();
+        // This sort finds the runs and merges them.
+        holders.sort();
+        holders.dedup();
         for bucket in holders.chunk_by(|a, b| v1::bucket(a.destination) == v1::bucket(b.destination)) {
             if let Some(first) = bucket.first() {
                 let key = v1::bucket(first.destination);

@@ -29,13 +29,27 @@ impl Ledger for Store {
             workloads: store.rows.read_all(Table::Workloads, .., |key, row| {
                 Some((v1::from_workload_key(key)?, v1::decode_workload(row)?))
             })?,
-            journal: store.journal()?,
             pending: store.pending()?,
             open: store.rows.read_all(Table::Open, .., |_, row| v1::decode_json(row))?,
             state: state.unwrap_or_default(),
             counted: store.counted()?,
             recent: recent(&store.rows)?,
         })
+    }
+
+    fn journal(&self, take: &mut dyn FnMut(u64, Vec<PairChange>)) -> Result<(), LedgerError> {
+        let rows = &self.read_from().rows;
+        let committed = rows.read(Table::Meta, COMMITTED, v1::decode_committed)?;
+        let first = committed
+            .map_or(0, |committed| committed.folded_through)
+            .saturating_add(1);
+        for row in rows.scan_once(Table::Journal, v1::sequence_key(first).to_vec()..)? {
+            let (key, row) = row?;
+            let row = v1::from_sequence_key(&key).zip(v1::decode_journal(&row));
+            let (batch, changes) = row.ok_or_else(|| rows.damaged(Table::Journal))?;
+            take(batch, changes);
+        }
+        Ok(())
     }
 
     /// Records of the same segment, client, name and address are merged; those answered from `first_frame` on are as
@@ -143,24 +157,16 @@ impl Store {
         let counts = counts.map(|(_, row)| row.counts);
         Ok(counts.filter(|counts| !counts.is_empty()).collect())
     }
-
-    /// Returns the journal rows that are not in pages, oldest first.
-    pub(super) fn journal(&self) -> Result<Vec<(u64, Vec<PairChange>)>, LedgerError> {
-        let committed = self.rows.read(Table::Meta, COMMITTED, v1::decode_committed)?;
-        let first = committed
-            .map_or(0, |committed| committed.folded_through)
-            .saturating_add(1);
-        self.rows
-            .read_all(Table::Journal, v1::sequence_key(first).to_vec().., |key, row| {
-                Some((v1::from_sequence_key(key)?, v1::decode_journal(row)?))
-            })
-    }
 }
 
 /// The judge and the commit thread share one store.
 impl Ledger for Arc<Store> {
     fn opening(&self) -> Result<Opening, LedgerError> {
         Store::opening(self)
+    }
+
+    fn journal(&self, take: &mut dyn FnMut(u64, Vec<PairChange>)) -> Result<(), LedgerError> {
+        Store::journal(self, take)
     }
 
     fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError> {

@@ -450,7 +450,7 @@ prop_compose! {
             durability: if is_synced { Durability::Synced } else { Durability::Grouped },
             journal: journal_row(&changed),
             pages,
-            holders: Arc::new(in_order(holders)),
+            holders: Arc::new(vec![in_order(holders)]),
             workloads: workloads.into_iter().map(|(id, record)| (WorkloadId(id), record)).collect(),
             alerts,
             deliver,

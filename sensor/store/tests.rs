@@ -56,7 +56,7 @@ impl Plain {
         if let Some(through) = batch.folded_through {
             self.journal.retain(|&sequence, _| sequence > through);
         }
-        for holder in batch.holders.iter() {
+        for holder in batch.holders.iter().flatten() {
             self.holders
                 .entry(holder.destination)
                 .or_default()
@@ -93,7 +93,6 @@ impl Plain {
             next_sequence: self.sequence + 1,
             at: self.at,
             workloads: self.workloads.clone().into_iter().collect(),
-            journal: self.journal.clone().into_iter().collect(),
             pending: self.waiting(),
             open: self.open.values().cloned().collect(),
             state: self.state.clone(),
@@ -101,6 +100,11 @@ impl Plain {
             recent: self.recent.clone(),
         };
         assert_eq!(store.opening().unwrap(), opening);
+        let mut journal = BTreeMap::new();
+        store
+            .journal(&mut |row, changes| assert!(journal.insert(row, changes).is_none()))
+            .unwrap();
+        assert_eq!(journal, self.journal);
         for workload in (0..5).map(WorkloadId) {
             let pages = self.pages.iter().filter(|((of, _), _)| *of == workload);
             let paged: Vec<StoredPage> = pages.map(|(_, page)| page.clone()).collect();
@@ -362,7 +366,7 @@ fn entries_of_the_index_are_found_before_and_after_they_are_folded() {
     };
     for (sequence, start) in (1..).zip((0..150_000).step_by(30_000)) {
         let mut batch = Batch::empty(sequence, Timestamp(1));
-        batch.holders = Arc::new(samples::in_order((start..start + 30_000).map(holder).collect()));
+        batch.holders = Arc::new(vec![samples::in_order((start..start + 30_000).map(holder).collect())]);
         store.commit(&batch).unwrap();
         let found = store.holders(holder(7).destination).unwrap();
         let expected: Vec<WorkloadId> = (7..start + 30_000).step_by(10_000).map(WorkloadId).collect();

@@ -41,11 +41,11 @@ impl Store {
         // A batch that folds would hand the journal's older pairs on as the newest.
         let writer = self.lock_writer();
         let mut journal: HashMap<WorkloadId, Vec<(u64, StoredPair)>> = HashMap::new();
-        for (row, changes) in self.journal()? {
+        self.journal(&mut |row, changes| {
             for change in changes {
                 journal.entry(change.workload).or_default().push((row, change.stored));
             }
-        }
+        })?;
         Ok(AllPairs {
             store: self,
             journal,

@@ -7,7 +7,8 @@ use firstcontact::engine::{DecodeReport, Judge, Limits, Mark, Packets, Records, 
 use firstcontact::identity::Network;
 use firstcontact::model::{
     AlertId, AlertRecord, BaselineMode, Counter, Counters, JournalRow, Ledger, LedgerError, NameRow, NameView,
-    NameWriter, Opening, Packet, PairView, Policy, PortSet, SavedNames, Span, StoredPage, Timestamp, WorkloadId,
+    NameWriter, Opening, Packet, PairChange, PairView, Policy, PortSet, SavedNames, Span, StoredPage, Timestamp,
+    WorkloadId,
 };
 use firstcontact::names::Names;
 
@@ -17,6 +18,10 @@ struct Nothing;
 impl Ledger for Nothing {
     fn opening(&self) -> Result<Opening, LedgerError> {
         Ok(Opening::default())
+    }
+
+    fn journal(&self, _: &mut dyn FnMut(u64, Vec<PairChange>)) -> Result<(), LedgerError> {
+        Ok(())
     }
 
     fn names(&self, _: Timestamp) -> Result<SavedNames, LedgerError> {

@@ -86,7 +86,7 @@ impl Judge {
         let mut due = due.into_iter();
         while !due.as_slice().is_empty() {
             self.look_ahead(due.as_slice());
-            self.cut(mark.now, hand_over);
+            self.cut(mark.now, hand_over)?;
             for due in due.by_ref().take(AHEAD) {
                 while let Some(flow) = waiting.next_if(|flow| *flow < due.flow()) {
                     self.reconsider(flow, mark.now, Patience::MayWait)?;
@@ -101,7 +101,7 @@ impl Judge {
             }
         }
         for flow in waiting {
-            self.cut(mark.now, hand_over);
+            self.cut(mark.now, hand_over)?;
             self.reconsider(flow, mark.now, Patience::MayWait)?;
         }
         let over = match mark.ending {
@@ -109,7 +109,7 @@ impl Judge {
             Ending::Epoch | Ending::Run => self.contacts.take_due(mark.now),
         };
         for flow in over {
-            self.cut(mark.now, hand_over);
+            self.cut(mark.now, hand_over)?;
             self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
         let surplus = self.contacts.surplus(self.limits.open);
@@ -117,7 +117,7 @@ impl Judge {
             self.tell_full(Table::Waiting, mark.now);
         }
         for flow in surplus {
-            self.cut(mark.now, hand_over);
+            self.cut(mark.now, hand_over)?;
             self.reconsider(flow, mark.now, Patience::IsOver)?;
         }
         // After a silence an address may be raised at the same mark at which its late answer stands.
@@ -128,7 +128,7 @@ impl Judge {
             ended.extend(candidates.iter().map(|(_, update)| update));
             ended.sort_unstable_by_key(|update| (update.flow, update.key.segment().is_tunnel()));
             for update in ended {
-                self.cut(mark.now, hand_over);
+                self.cut(mark.now, hand_over)?;
                 self.write_flow(update);
             }
         }
@@ -147,17 +147,18 @@ impl Judge {
         if is_last {
             self.out.sources = self.loss.report();
         }
-        Ok(self.end(mark.now))
+        self.end(mark.now)
     }
 
     /// Hands over what was decided so far if it is as much as a batch should hold.
-    fn cut(&mut self, now: Timestamp, hand_over: HandOver<'_>) {
+    fn cut(&mut self, now: Timestamp, hand_over: HandOver<'_>) -> Result<(), LedgerError> {
         let is_full = self.out.batch.alerts.len() >= ALERTS_A_BATCH || self.out.records.len() >= RECORDS_A_BATCH;
         if is_full {
-            hand_over(self.end(now));
+            hand_over(self.end(now)?);
             self.baseline.begin(self.next_sequence, self.recent.least());
             self.open.release(self.next_sequence);
         }
+        Ok(())
     }
 
     fn begin(&mut self, mark: &Mark, decoded: &DecodeReport) -> Result<(), LedgerError> {
@@ -331,7 +332,7 @@ impl Judge {
     }
 
     /// Completes the batch and begins the next.
-    fn end(&mut self, now: Timestamp) -> Outcome {
+    fn end(&mut self, now: Timestamp) -> Result<Outcome, LedgerError> {
         self.write_segments();
         let batch = &mut self.out.batch;
         // A contact may begin and cease to wait within one epoch. `judged` does not tell: an earlier run may have given
@@ -358,7 +359,7 @@ impl Judge {
             }
         }
         batch.workloads = self.registry.take_changed();
-        let folded = self.baseline.fold(&*self.ledger, self.limits.pairs, due);
+        let folded = self.baseline.fold(&*self.ledger, due)?;
         batch.pages = folded.pages;
         batch.folded_through = folded.through;
         batch.holders = folded.holders;
@@ -366,7 +367,7 @@ impl Judge {
             self.recent.put(RecentEpochs::place(batch.sequence), batch.at);
             self.next_sequence += 1;
         }
-        std::mem::replace(&mut self.out, Outcome::new(self.next_sequence, now))
+        Ok(std::mem::replace(&mut self.out, Outcome::new(self.next_sequence, now)))
     }
 }
 

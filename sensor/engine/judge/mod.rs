@@ -151,9 +151,9 @@ impl Judge {
     pub fn new(setup: Setup) -> Result<Self, LedgerError> {
         let opening = setup.ledger.opening()?;
         let policy = setup.policy;
-        let mut baseline = Baseline::new(policy.baseline.window, policy.baseline.retention);
+        let mut baseline = Baseline::new(policy.baseline.window, policy.baseline.retention, setup.limits.pairs);
         baseline.begin(opening.next_sequence, opening.recent.least());
-        baseline.resume(&*setup.ledger, opening.journal, opening.next_sequence)?;
+        baseline.resume(&*setup.ledger, opening.next_sequence)?;
         let mut judge = Self {
             rules: Workloads::new(&policy.workloads),
             registry: Registry::new(policy.baseline, opening.workloads, &opening.state, opening.at),
@@ -242,15 +242,19 @@ impl Judge {
     }
 
     /// Returns the batches that hold what memory has and the ledger has not; to be committed last.
-    pub fn finish(&mut self) -> Vec<Batch> {
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn finish(&mut self) -> Result<Vec<Batch>, LedgerError> {
         /// Pairs in one batch: a few megabytes.
         const STEP: usize = 1 << 15;
         let mut batches = Vec::new();
         loop {
             let sequence = self.next_sequence;
             self.baseline.begin(sequence, self.recent.least());
-            let Some((journal, folded)) = self.baseline.finish(&*self.ledger, STEP) else {
-                return batches;
+            let Some((journal, folded)) = self.baseline.finish(&*self.ledger, STEP)? else {
+                return Ok(batches);
             };
             self.next_sequence += 1;
             let mut batch = Batch::empty(sequence, self.out.batch.at);
@@ -267,7 +271,7 @@ impl Judge {
     pub fn leave(mut self) {
         std::mem::forget(std::mem::replace(
             &mut self.baseline,
-            Baseline::new(Span::ZERO, Span::ZERO),
+            Baseline::new(Span::ZERO, Span::ZERO, 0),
         ));
         std::mem::forget(Arc::clone(&self.names));
     }

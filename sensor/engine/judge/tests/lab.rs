@@ -182,7 +182,7 @@ impl Packets for Stages {
         self.spare = reported;
         outcomes.into_iter().for_each(|outcome| self.take(outcome));
         if matches!(mark.ending, Ending::Input | Ending::Run) {
-            for batch in self.judge.finish() {
+            for batch in self.judge.finish().unwrap() {
                 self.take(Judged::of(batch));
             }
         }
