@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureFile, Merged};
 use crate::engine::{Decoder, Ending};
-use crate::model::{Policy, Sink, SourceId, Span};
+use crate::model::{Policy, SourceId, Span};
 use crate::sinks::RecordFiles;
 use crate::store::Store;
 
-use super::deliver::Persistence;
+use super::deliver::{OpenSink, Persistence};
 use super::error::RunError;
 use super::files::FileNumbers;
 use super::pipeline::{Parts, Pipeline, Tally};
@@ -46,7 +46,9 @@ pub struct Replay {
     /// Where records go, if they are wanted.
     pub records: Option<RecordFiles>,
     /// Where alerts go.
-    pub sinks: Vec<Box<dyn Sink>>,
+    pub sinks: Vec<OpenSink>,
+    /// How many lines the ledger keeps for them.
+    pub kept_lines: u64,
 }
 
 /// How far a replay is.
@@ -94,6 +96,7 @@ impl Replay {
             threads: self.threads,
             records: self.records,
             sinks: self.sinks,
+            kept_lines: self.kept_lines,
             when_full: WhenFull::Wait,
             persistence: Persistence::Tries(TRIES),
             files: numbers.clone(),

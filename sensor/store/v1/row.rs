@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::{AlertRecord, Timestamp};
+use crate::model::{AlertRecord, FilePlace, SinkPosition, Timestamp};
 
 use super::VERSION;
 use super::octets::{Octets, put_time, put_varint};
@@ -56,17 +56,31 @@ pub fn decode_time(row: &[u8]) -> Option<Timestamp> {
     octets.time().filter(|_| octets.is_empty())
 }
 
-/// Writes how far a sink has come.
-pub fn encode_position(position: u64) -> Vec<u8> {
+/// Writes how far a sink has come: the line, and behind it, for a file, which one and its length.
+pub fn encode_position(position: SinkPosition) -> Vec<u8> {
     let mut row = vec![VERSION];
-    put_varint(&mut row, position);
+    put_varint(&mut row, position.line);
+    if let Some(file) = position.file {
+        for number in [file.device, file.inode, file.length] {
+            put_varint(&mut row, number);
+        }
+    }
     row
 }
 
 /// Reads how far a sink has come.
-pub fn decode_position(row: &[u8]) -> Option<u64> {
+pub fn decode_position(row: &[u8]) -> Option<SinkPosition> {
     let mut octets = Octets::of(row)?;
-    octets.varint().filter(|_| octets.is_empty())
+    let line = octets.varint()?;
+    if octets.is_empty() {
+        return Some(SinkPosition::at(line));
+    }
+    let file = FilePlace {
+        device: octets.varint()?,
+        inode: octets.varint()?,
+        length: octets.varint()?,
+    };
+    octets.is_empty().then_some(SinkPosition { line, file: Some(file) })
 }
 
 /// Writes a record as JSON.
@@ -133,10 +147,12 @@ mod tests {
         }
 
         #[test]
-        fn where_the_ledger_stands_comes_back(sequence: u64, at: i64, outbox_end: u64, folded_through: u64) {
+        fn where_the_ledger_stands_comes_back(sequence: u64, at: i64, outbox_end: u64, folded_through: u64, file: Option<[u64; 3]>) {
             let committed = Committed { sequence, at: Timestamp(at), outbox_end, folded_through };
             prop_assert_eq!(decode_committed(&encode_committed(committed)), Some(committed));
-            prop_assert_eq!(decode_position(&encode_position(outbox_end)), Some(outbox_end));
+            let file = file.map(|[device, inode, length]| FilePlace { device, inode, length });
+            let position = SinkPosition { line: outbox_end, file };
+            prop_assert_eq!(decode_position(&encode_position(position)), Some(position));
             prop_assert_eq!(decode_time(&encode_time(Timestamp(at))), Some(Timestamp(at)));
         }
 
