@@ -50,7 +50,7 @@ pub struct Arguments {
     /// Alerts as JSON Lines, the file replaced; else standard output.
     #[arg(long, value_name = "FILE")]
     alerts: Option<PathBuf>,
-    /// Also deliver alerts as syslog: udp://, tcp:// or tls://HOST:PORT, or unix:///PATH.
+    /// Also deliver alerts as syslog: udp://, tcp://, tls:// or relp://HOST:PORT, or unix:///PATH.
     #[arg(long, value_name = "URL")]
     syslog: Option<SinkUrl>,
     /// Write dns.jsonl, flows.jsonl and contacts.jsonl: what the sensor saw.

@@ -304,7 +304,7 @@ fn a_refusal_names_file_line_key_what_was_found_and_what_was_expected() {
         ),
         (
             "[[sink]]\nurl = \"http://siem.example\"",
-            "sensor.toml:2: sink[0].url: found \"http://siem.example\", expected a URL that starts with udp://, tcp://, tls://, unix:// or file://",
+            "sensor.toml:2: sink[0].url: found \"http://siem.example\", expected a URL that starts with udp://, tcp://, tls://, relp://, unix:// or file://",
         ),
         (
             "[[sink]]\nurl = \"udp://a\"\n[[sink]]\nurl = \"udp://a:514\"",

@@ -1,4 +1,4 @@
-//! Where alerts and records go: syslog over UDP, TCP, TLS and local sockets, JSON Lines files and standard output.
+//! Where alerts and records go: syslog over UDP, TCP, TLS, RELP and local sockets, JSON Lines files and standard output.
 //!
 //! A sink says how far its receiver is; when to try again, and which alert comes next, is the delivery owner's (rule A4).
 //! No sink waits longer than its time limits, and none holds more than what is on its way. What a sink does not call
@@ -8,6 +8,7 @@ mod ascii;
 mod fit;
 mod json_lines;
 mod records;
+mod relp;
 mod spool;
 mod stream;
 mod syslog;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use json_lines::{ALERTS, JsonLines};
 pub use records::RecordFiles;
+pub use relp::Relp;
 pub use syslog::{MESSAGE_LIMIT, Syslog};
 pub use tcp::Tcp;
 pub use udp::Udp;
@@ -63,6 +65,7 @@ pub fn open(rule: &SinkRule) -> Result<Box<dyn Sink>, SinkError> {
             let tls = Tls::new(host, &rule.tls).map_err(|error| failed(&name, error))?;
             Box::new(Tcp::new(name, host, *port, syslog()).with_tls(tls))
         }
+        SinkUrl::Relp { host, port } => Box::new(Relp::new(name, host, *port, syslog())),
         SinkUrl::Unix(path) => Box::new(Unix::new(name, path, syslog())),
         SinkUrl::File(path) => Box::new(JsonLines::append(name, path)?),
     })
@@ -135,7 +138,12 @@ mod tests {
 
     #[test]
     fn every_scheme_opens_or_says_why_not() {
-        for url in ["udp://siem.example:514", "tcp://[2001:db8::1]:601", "unix:///dev/log"] {
+        for url in [
+            "udp://siem.example:514",
+            "tcp://[2001:db8::1]:601",
+            "relp://siem.example:2514",
+            "unix:///dev/log",
+        ] {
             assert_eq!(opened(url).unwrap().name(), url);
         }
         let error = opened("file:///nonexistent/alerts.jsonl").err().unwrap();

@@ -17,8 +17,8 @@ const READ: usize = 16 * 1024;
 /// How much is read in one call of [`Stream::read`], whatever else the receiver has to say.
 const READ_LIMIT: usize = 16 * READ;
 
-/// How long a receiver may take to agree on keys.
-const OPENING_LIMIT: Duration = Duration::from_secs(10);
+/// How long a receiver may take to agree on keys, and to answer when a session is opened.
+pub(super) const OPENING_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connection.
 #[derive(Debug)]
