@@ -153,6 +153,17 @@ impl Deliveries {
     }
 }
 
+/// How much of what is committed a sink has been given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handed {
+    /// Everything.
+    All,
+    /// As much as it has room for.
+    Full,
+    /// A part, and it has room for more.
+    Some,
+}
+
 /// One sink's delivery.
 struct Delivery {
     store: Arc<Store>,
@@ -211,15 +222,15 @@ impl Delivery {
     /// Delivers everything that is committed until the run is over, or until the sink fails.
     fn deliver(&mut self, notice: &Receiver<()>) -> Result<Result<(), SinkError>, LedgerError> {
         loop {
-            let (is_all, moved) = match self.hand_over()? {
-                Ok(is_all) => (is_all, self.sink.turn(Duration::ZERO)),
-                Err(error) => (false, Err(error)),
+            let (handed, moved) = match self.hand_over()? {
+                Ok(handed) => (handed, self.sink.turn(Duration::ZERO)),
+                Err(error) => (Handed::Some, Err(error)),
             };
             self.keep_position()?;
             if let Err(error) = moved {
                 return Ok(Err(error));
             }
-            if is_all && self.position.line >= self.given {
+            if handed == Handed::All && self.position.line >= self.given {
                 if self.end.is_some() {
                     return Ok(Ok(()));
                 }
@@ -228,8 +239,8 @@ impl Delivery {
                 }
                 continue;
             }
-            // Lines are under way: new ones wake this thread if they can be handed over, else the receiver has to move.
-            if is_all && self.end.is_none() {
+            if handed == Handed::All && self.end.is_none() {
+                // Lines are under way, and new ones are handed over as soon as they come.
                 if notice.recv_timeout(STEP) == Err(RecvTimeoutError::Disconnected) {
                     self.end_run();
                 }
@@ -238,11 +249,6 @@ impl Delivery {
             if self.end.is_none() && notice.try_recv() == Err(TryRecvError::Disconnected) {
                 self.end_run();
             }
-            let moved = self.sink.turn(STEP);
-            self.keep_position()?;
-            if let Err(error) = moved {
-                return Ok(Err(error));
-            }
             if self.is_late() {
                 let why = "the run ended before the receiver had read everything";
                 return Ok(Err(SinkError {
@@ -250,12 +256,23 @@ impl Delivery {
                     source: io::Error::new(io::ErrorKind::TimedOut, why),
                 }));
             }
+            if handed != Handed::Some {
+                // The receiver has to move.
+                let moved = self.sink.turn(STEP);
+                self.keep_position()?;
+                if let Err(error) = moved {
+                    return Ok(Err(error));
+                }
+            }
         }
     }
 
-    /// Hands over what the sink has room for; says whether that was everything.
-    fn hand_over(&mut self) -> Result<Result<bool, SinkError>, LedgerError> {
-        while self.sink.has_room() {
+    /// Hands over what the sink has room for, a chunk at most.
+    fn hand_over(&mut self) -> Result<Result<Handed, SinkError>, LedgerError> {
+        for _ in 0..CHUNK {
+            if !self.sink.has_room() {
+                return Ok(Ok(Handed::Full));
+            }
             if self.lines.is_empty() {
                 self.lines = self.store.outbox_after(self.given, CHUNK)?.into();
             }
@@ -263,14 +280,14 @@ impl Delivery {
                 if self.end.is_some() {
                     self.sink.end();
                 }
-                return Ok(Ok(true));
+                return Ok(Ok(Handed::All));
             };
             if let Err(error) = self.sink.deliver(number, &alert) {
                 return Ok(Err(error));
             }
             self.given = number;
         }
-        Ok(Ok(false))
+        Ok(Ok(Handed::Some))
     }
 
     /// Keeps how far the sink is.

@@ -19,6 +19,8 @@ const HELD: u64 = 8 << 20;
 const WAITING: usize = 64 * 1024;
 /// How many lines one connection carries at most that are not known to be read: so this much memory, 16 octets each.
 const MOST_LINES: usize = 8192;
+/// To how few lines that goes down for a receiver that does not read as many in time.
+const FEWEST_LINES: usize = 64;
 /// How long a connection with nothing to send is held open, in case more comes.
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a line waits at most for the end of its connection: so much comes twice when a connection breaks.
@@ -117,7 +119,11 @@ impl Tcp {
     /// Goes on; returns the last line that is known to be read, and whether the connection is over.
     fn go_on(&mut self, patience: Duration) -> io::Result<()> {
         let Some(link) = &mut self.link else { return Ok(()) };
-        let is_over = link.turn(patience, self.is_last, &self.limits)?;
+        let is_over = link.turn(patience, self.is_last, &self.limits).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::TimedOut {
+                self.limits.most_lines = (self.limits.most_lines / 4).max(FEWEST_LINES);
+            }
+        })?;
         let read_through = if is_over {
             u64::MAX
         } else {
@@ -129,6 +135,7 @@ impl Tcp {
         }
         if is_over {
             self.link = None;
+            self.limits.most_lines = (self.limits.most_lines * 2).min(MOST_LINES);
         }
         Ok(())
     }

@@ -199,6 +199,18 @@ fn a_receiver_that_reads_and_never_closes_has_not_confirmed_anything() {
     let error = turn(&mut sink, |_| false).unwrap_err();
     assert_eq!(error.source.kind(), io::ErrorKind::TimedOut);
     assert_eq!(sink.position().line, 0);
+    // It may only have been slow: the next connection carries fewer lines, and more again once one was ended in order.
+    assert_eq!(sink.limits.most_lines, MOST_LINES / 4);
+    drop(stream);
+    send(&mut sink, 1);
+    let (mut stream, _) = listener.accept().unwrap();
+    sink.limits.stall = STALL_LIMIT;
+    sink.end();
+    sink.turn(Duration::ZERO).unwrap();
+    read_all(&mut stream);
+    drop(stream);
+    turn(&mut sink, |sink| sink.position().line == 1).unwrap();
+    assert_eq!(sink.limits.most_lines, MOST_LINES / 2);
 }
 
 #[test]

@@ -88,34 +88,40 @@ impl Tls {
             Error::InvalidCertificate(wrong) => match wrong {
                 // An authority of the same name with another key signed it in the second case.
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                    format!("its certificate is not signed by an authority {}", self.authorities)
+                    format!(
+                        "the receiver's certificate is not signed by an authority {}",
+                        self.authorities
+                    )
                 }
                 CertificateError::ExpiredContext { not_after, .. } => {
-                    format!("its certificate expired at {}", shown(*not_after))
+                    format!("the receiver's certificate expired at {}", shown(*not_after))
                 }
                 CertificateError::NotValidYetContext { not_before, .. } => {
-                    format!("its certificate is in force from {} on", shown(*not_before))
+                    format!("the receiver's certificate is in force from {} on", shown(*not_before))
                 }
                 CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-                    format!("its certificate is for no name, expected {name}")
+                    format!("the receiver's certificate is for no name, expected {name}")
                 }
                 CertificateError::NotValidForNameContext { presented, .. } => {
-                    format!("its certificate is for {}, expected {name}", presented.join(", "))
+                    format!(
+                        "the receiver's certificate is for {}, expected {name}",
+                        names(presented)
+                    )
                 }
-                other => format!("its certificate is wrong: {other}"),
+                other => format!("the receiver's certificate is wrong: {other}"),
             },
             Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::NoCertificate) => {
-                "it requires a certificate of ours: give `certificate` and `key`".to_owned()
+                "the receiver requires a certificate of ours: give `certificate` and `key`".to_owned()
             }
             Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::BadCertificate)
                 if !self.has_identity =>
             {
-                "it refuses us, probably for want of a certificate: give `certificate` and `key`".to_owned()
+                "the receiver refuses us, probably for want of a certificate: give `certificate` and `key`".to_owned()
             }
             Error::AlertReceived(alert) if self.has_identity && is_about_certificates(*alert) => {
-                format!("it refuses our `certificate`: {alert:?}")
+                format!("the receiver refuses our `certificate`: {alert:?}")
             }
-            Error::InvalidMessage(_) => "it does not speak TLS".to_owned(),
+            Error::InvalidMessage(_) => "the receiver does not speak TLS".to_owned(),
             other => other.to_string(),
         };
         io::Error::new(io::ErrorKind::InvalidData, words)
@@ -143,6 +149,17 @@ const fn is_about_certificates(alert: AlertDescription) -> bool {
             | AlertDescription::AccessDenied
             | AlertDescription::DecryptError
     )
+}
+
+/// Returns the names of a certificate without the kind that stands around each, as in `DnsName("siem.example")`.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let name = name
+            .split_once('(')
+            .map_or(name.as_str(), |(_, rest)| rest.trim_end_matches(')'));
+        name.trim_matches('"').to_owned()
+    };
+    presented.iter().map(bare).collect::<Vec<_>>().join(", ")
 }
 
 fn shown(time: UnixTime) -> Timestamp {

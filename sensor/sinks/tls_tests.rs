@@ -120,26 +120,30 @@ fn a_receiver_may_want_to_know_who_we_are() {
 fn a_wrong_certificate_is_named_in_one_line_and_nothing_is_sent() {
     let (ours, other) = (authority("ours"), authority("other"));
     let name = "siem.example";
-    let cases: [(TlsIdentity, &str); 5] = [
+    let cases: [(TlsIdentity, &str); 6] = [
         (
             identity(&authority("ours"), name, |_| {}),
-            "tls: its certificate is not signed by an authority of `ca`",
+            "tls: the receiver's certificate is not signed by an authority of `ca`",
         ),
         (
             identity(&other, name, |_| {}),
-            "tls: its certificate is not signed by an authority of `ca`",
+            "tls: the receiver's certificate is not signed by an authority of `ca`",
         ),
         (
             identity(&ours, "other.example", |_| {}),
-            "tls: its certificate is for DnsName(\"other.example\"), expected siem.example",
+            "tls: the receiver's certificate is for other.example, expected siem.example",
+        ),
+        (
+            identity(&ours, "192.0.2.1", |_| {}),
+            "tls: the receiver's certificate is for 192.0.2.1, expected siem.example",
         ),
         (
             identity(&ours, name, |params| params.not_after = date_time_ymd(2001, 2, 3)),
-            "tls: its certificate expired at 2001-02-03T00:00:00.000000000Z",
+            "tls: the receiver's certificate expired at 2001-02-03T00:00:00.000000000Z",
         ),
         (
             identity(&ours, name, |params| params.not_before = date_time_ymd(2100, 1, 1)),
-            "tls: its certificate is in force from 2100-01-01T00:00:00.000000000Z on",
+            "tls: the receiver's certificate is in force from 2100-01-01T00:00:00.000000000Z on",
         ),
     ];
     for (identity, words) in cases {
@@ -160,9 +164,9 @@ fn what_a_receiver_has_against_us_is_said() {
     for (rule, words) in [
         (
             rule(&ours),
-            "tls: it requires a certificate of ours: give `certificate` and `key`",
+            "tls: the receiver requires a certificate of ours: give `certificate` and `key`",
         ),
-        (stranger, "tls: it refuses our `certificate`: UnknownCA"),
+        (stranger, "tls: the receiver refuses our `certificate`: UnknownCA"),
     ] {
         let (port, receiver) = receiver(identity(&ours, name, |_| {}), Some(&ours));
         assert_eq!(send(name, port, &rule).unwrap_err().to_string(), words);
@@ -182,7 +186,7 @@ fn a_receiver_without_tls_is_an_error() {
         let _ = socket.read_to_end(&mut rest);
     });
     let error = send("siem.example", port, &rule(&authority)).unwrap_err();
-    assert_eq!(error.to_string(), "tls: it does not speak TLS");
+    assert_eq!(error.to_string(), "tls: the receiver does not speak TLS");
     receiver.join().unwrap();
 }
 
