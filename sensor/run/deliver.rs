@@ -110,6 +110,7 @@ impl Deliveries {
                 lines: VecDeque::new(),
                 position,
                 taken: outbox.add(&name, position.line),
+                told: String::new(),
                 end: None,
             };
             threads.push((name, spawn("deliver".to_owned(), move || delivery.run(&notice))?));
@@ -176,6 +177,8 @@ struct Delivery {
     /// The position as the ledger has it.
     position: SinkPosition,
     taken: Taken,
+    /// What was said of the sink's last failure; each is said once.
+    told: String,
     /// Once the run is over: when the last try ends.
     end: Option<Instant>,
 }
@@ -185,7 +188,6 @@ impl Delivery {
     fn run(mut self, notice: &Receiver<()>) -> Result<Option<SinkError>, LedgerError> {
         let mut failures = 0;
         let mut pause = FIRST_PAUSE;
-        let mut told = String::new();
         loop {
             let (started_at, is_last) = (self.position.line, self.end.is_some());
             let Err(error) = self.deliver(notice)? else {
@@ -199,7 +201,6 @@ impl Delivery {
             self.given = self.position.line;
             if self.position.line > started_at {
                 (failures, pause) = (0, FIRST_PAUSE);
-                told.clear();
             }
             failures += 1;
             let is_given_up = match self.persistence {
@@ -210,9 +211,9 @@ impl Delivery {
                 return Ok(Some(error));
             }
             let words = error.to_string();
-            if words != told {
+            if words != self.told {
                 tracing::warn!("{words}; trying again");
-                told = words;
+                self.told = words;
             }
             self.wait(notice, pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -295,6 +296,9 @@ impl Delivery {
         let position = self.sink.position();
         if position != self.position {
             self.store.set_position(self.sink.name(), position)?;
+            if !std::mem::take(&mut self.told).is_empty() {
+                tracing::info!("{} takes alerts again", self.sink.name());
+            }
             self.position = position;
             self.taken.set(position.line);
         }

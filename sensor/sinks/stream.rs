@@ -119,11 +119,7 @@ impl Stream {
     pub fn put(&mut self, octets: &[u8]) -> io::Result<u64> {
         match &mut self.session {
             Some(session) => session.connection.writer().write_all(octets)?,
-            None => {
-                self.out.drain(..self.sent);
-                self.sent = 0;
-                self.out.extend_from_slice(octets);
-            }
+            None => self.out.extend_from_slice(octets),
         }
         self.seal()?;
         Ok(self.end_of_octets())
@@ -155,7 +151,7 @@ impl Stream {
     pub fn push(&mut self) -> io::Result<()> {
         self.write_out().map_err(|error| {
             // Who resets a connection may have said why.
-            self.read(&mut Vec::new()).err().unwrap_or(error)
+            self.read(&mut Vec::new()).err().unwrap_or_else(|| self.broken(error))
         })
     }
 
@@ -192,7 +188,7 @@ impl Stream {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.broken(error)),
             }
         }
         Ok(())
@@ -266,9 +262,14 @@ impl Stream {
 
     /// Says that the receiver ended the connection before we did.
     pub fn closed_first(&self) -> io::Error {
+        self.broken(io::Error::new(io::ErrorKind::ConnectionAborted, CLOSED_FIRST))
+    }
+
+    /// Adds to an error of the connection what is known of its cause.
+    fn broken(&self, error: io::Error) -> io::Error {
         match &self.session {
-            Some(session) => session.tls.closed_first(),
-            None => io::Error::new(io::ErrorKind::ConnectionAborted, CLOSED_FIRST),
+            Some(session) => session.tls.broken(error),
+            None => error,
         }
     }
 
@@ -279,7 +280,7 @@ impl Stream {
     /// resets it (RFC 9293 section 3.6.1).
     pub fn is_over(&self) -> io::Result<bool> {
         if let Some(error) = self.socket.take_error()? {
-            return Err(error);
+            return Err(self.broken(error));
         }
         Ok(self.end == End::Sent && self.is_ended_there && unacknowledged(&self.socket)? == 0)
     }

@@ -6,10 +6,15 @@
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore, SignatureScheme,
+};
 
 use crate::model::{SECOND, Timestamp, TlsIdentity, TlsRule};
 
@@ -20,6 +25,23 @@ pub(super) struct Tls {
     name: ServerName<'static>,
     authorities: &'static str,
     has_identity: bool,
+    /// Whether the receiver asked who we are, and we had nothing to show.
+    asked: Arc<Asked>,
+}
+
+/// Shows no certificate, and remembers that one was asked for.
+#[derive(Debug, Default)]
+struct Asked(AtomicBool);
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
 }
 
 impl Tls {
@@ -54,7 +76,8 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(refused)?
             .with_root_certificates(roots);
-        let config = match &rule.identity {
+        let asked = Arc::<Asked>::default();
+        let mut config = match &rule.identity {
             Some(TlsIdentity { chain, key }) => {
                 let chain = chain
                     .iter()
@@ -63,13 +86,16 @@ impl Tls {
                 let key = PrivateKeyDer::try_from(key.to_vec()).map_err(refused)?;
                 config.with_client_auth_cert(chain, key).map_err(refused)?
             }
-            None => config.with_no_client_auth(),
+            None => config.with_client_cert_resolver(Arc::clone(&asked) as _),
         };
+        // A session that is resumed checks nobody's certificate again, and one a minute costs little.
+        config.resumption = Resumption::disabled();
         Ok(Self {
             config: Arc::new(config),
             name,
             authorities,
             has_identity: rule.identity.is_some(),
+            asked,
         })
     }
 
@@ -127,13 +153,14 @@ impl Tls {
         io::Error::new(io::ErrorKind::InvalidData, words)
     }
 
-    /// Says that the receiver ended the connection first, and what for, as far as can be told.
-    pub fn closed_first(&self) -> io::Error {
-        let mut words = super::CLOSED_FIRST.to_owned();
-        if !self.has_identity {
-            words.push_str("; it may require a `certificate` of ours");
+    /// Says of a connection that broke what it may have broken for: some receivers end it without a word if they are shown
+    /// no certificate.
+    pub fn broken(&self, error: io::Error) -> io::Error {
+        if !self.asked.0.load(Ordering::Relaxed) {
+            return error;
         }
-        io::Error::new(io::ErrorKind::ConnectionAborted, words)
+        let why = "the receiver had asked for a certificate of ours: give `certificate` and `key`";
+        io::Error::new(error.kind(), format!("{error}; {why}"))
     }
 }
 

@@ -175,6 +175,24 @@ fn what_a_receiver_has_against_us_is_said() {
 }
 
 #[test]
+fn a_receiver_that_asks_for_a_certificate_and_breaks_off_without_a_word_is_explained() {
+    let authority = authority("ours");
+    let tls = Tls::new("siem.example", &rule(&authority)).unwrap();
+    let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+    assert_eq!(tls.broken(reset()).to_string(), reset().to_string());
+    let (port, receiver) = receiver(identity(&authority, "siem.example", |_| {}), Some(&authority));
+    let mut sink = Tcp::new("tls".to_owned(), "127.0.0.1", port, Syslog::new("h", 1)).with_tls(tls.clone());
+    // It may refuse before or after the line is on its way.
+    let _ = sink.deliver(1, &sample::revision(1));
+    assert_eq!(
+        tls.broken(reset()).to_string(),
+        "connection reset; the receiver had asked for a certificate of ours: give `certificate` and `key`"
+    );
+    drop(sink);
+    assert!(receiver.join().unwrap().is_err());
+}
+
+#[test]
 fn a_receiver_without_tls_is_an_error() {
     let authority = authority("ours");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

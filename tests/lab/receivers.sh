@@ -5,6 +5,7 @@
 #     SENSOR=target/release/sensor REPLAY=target/release/replay tests/lab/receivers.sh [short]
 #
 #   fields    every field of every alert of a capture's day arrives, as the ledger has it
+#   refused   wrong certificates are named in one line, and nothing is delivered
 #   stopped   a receiver that is stopped while 10,000 alerts are outstanding gets all of them, in order
 #   killed    one that is stopped, before it has read anything or in the middle of it, then killed and started again, gets
 #             all of them, in order; some may come twice
@@ -160,6 +161,11 @@ sensor_start() {
   rm -rf "$WORK/state"
   cp -a "$1" "$WORK/state"; shift
   settings "$@" > "$WORK/settings.toml"
+  sensor_on
+}
+
+# Starts it on what is there.
+sensor_on() {
   "$SENSOR" run --listen udp://127.0.0.1:4789 --threads 1 --state "$WORK/state" --config "$WORK/settings.toml" > "$WORK/sensor.log" 2>&1 &
   SENSOR_PID=$!
 }
@@ -215,6 +221,32 @@ for sink in $STREAMS $LOCAL $DATAGRAMS; do
   python3 "$HERE/receivers.py" fields "$WORK/day.jsonl" "$WORK/day.ledger" "$WORK/$sink.log" || fail "$sink: fields differ"
   say "fields: $sink has all $lines lines, every field as the ledger has it"
   : > "$WORK/$sink.log"
+done
+
+# --- certificates that are wrong -------------------------------------------------------------------------------------
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=another authority" \
+  -keyout "$WORK/other.key" -out "$WORK/other.pem" 2>/dev/null
+
+# Changes the settings of a sink and holds what the sensor says against a pattern: refused SINK SED PATTERN.
+refused() {
+  rm -rf "$WORK/state"
+  cp -a "$WORK/day" "$WORK/state"
+  settings "$1" | sed "$2" > "$WORK/settings.toml"
+  sensor_on
+  # shellcheck disable=SC2317  # wait_for calls it
+  says() { grep -Eq "$1" "$WORK/sensor.log"; }
+  wait_for "$1: $3" says "$3"
+  kill -TERM "$SENSOR_PID"
+  if wait "$SENSOR_PID"; then fail "$1: the sensor says that it delivered"; fi
+  SENSOR_PID=
+  [ ! -s "$WORK/$1.log" ] || fail "$1: something was delivered"
+  say "refused: $(grep -Eo "tls://.*; trying again" "$WORK/sensor.log" | head -n 1)"
+}
+for sink in rsyslog-tls syslog-ng-tls; do
+  refused "$sink" 's/^ca = .*/ca = "other.pem"/' "the receiver's certificate is not signed by an authority of .ca.; trying again"
+  refused "$sink" 's/^server_name = .*/server_name = "other.example"/' "the receiver's certificate is for collector.example, 127.0.0.1, expected other.example; trying again"
+  refused "$sink" '/^certificate/d; /^key/d' "certificate.* of ours.*; trying again"
 done
 
 # --- a receiver that is away -----------------------------------------------------------------------------------------
