@@ -180,10 +180,10 @@ sensor_stop() {
 # Waits until something is so, a minute at most: wait_for WHAT COMMAND….
 wait_for() {
   what=$1; shift
-  tries=0
+  until_then=$(($(date +%s) + 60))
   until "$@"; do
     kill -0 "$SENSOR_PID" 2>/dev/null || fail "the sensor ended: $(tail -n 2 "$WORK/sensor.log")"
-    tries=$((tries + 1)); [ "$tries" -lt 600 ] || fail "$what did not come to pass"
+    [ "$(date +%s)" -lt "$until_then" ] || fail "$what: it did not come to pass"
     sleep 0.1
   done
 }
