@@ -13,7 +13,7 @@ ROUNDS ?= 200
 CAPTURES ?= captures/day-one.pcap captures/day-two.pcap captures/ipv6.pcap captures/refused.pcap
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test fmt lint docs-check fuzz crash soak scale bench live
+.PHONY: help setup build demo test fmt lint docs-check fuzz crash soak scale bench live receivers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,3 +67,7 @@ live: build ## labs of network namespaces: live has to raise what replay raises 
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/listen.sh
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/copies.sh 4
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/copies.sh 6
+
+receivers: build ## real rsyslog and syslog-ng over every transport; stopped and killed with 10,000 alerts outstanding (root)
+	@scripts/setup.sh --tests
+	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/receivers.sh

@@ -76,6 +76,7 @@ pub mod names;
 )]
 pub mod run;
 pub mod settings;
+#[expect(clippy::disallowed_methods, reason = "it waits for receivers, and not for ever")]
 pub mod sinks;
 #[cfg(feature = "ledger")]
 pub mod store;

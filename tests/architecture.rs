@@ -63,6 +63,9 @@ const CLOCKS: [&str; 5] = [
     "clock_gettime",
 ];
 
+/// The one file with unsafe code.
+const UNSAFE: &str = "sensor/sinks/unacknowledged.rs";
+
 const LONGEST_FILE: usize = 500;
 const LONG_FILE: usize = 400;
 
@@ -203,7 +206,7 @@ fn violations(folder: &str, path: &str, source: &str) -> Vec<String> {
     }
     for (number, line) in code.lines().enumerate() {
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        if words.any(|word| word == "unsafe") {
+        if path != UNSAFE && words.any(|word| word == "unsafe") {
             wrong.push(format!("{path}:{}: unsafe", number + 1));
         }
         if CLOCKLESS.contains(&folder) {

@@ -1,4 +1,5 @@
-//! The live sensor on mirrors in labs of network namespaces: the scripts of `tests/lab`, which need root.
+//! The live sensor on mirrors in labs of network namespaces, and before real receivers: the scripts of `tests/lab`, which
+//! need root.
 
 use std::process::{Command, Stdio};
 
@@ -23,6 +24,16 @@ const TOOLS: [&str; 15] = [
     "python3",
 ];
 
+/// What the receivers' test needs; its syslog-ng is unpacked, as it cannot be installed beside rsyslog.
+const RECEIVERS: [&str; 6] = [
+    "rsyslogd",
+    "/opt/firstcontact-lab/syslog-ng/usr/sbin/syslog-ng",
+    "openssl",
+    "python3",
+    "ss",
+    "unshare",
+];
+
 fn is_there(tool: &str) -> bool {
     let mut command = Command::new("sh");
     command.args(["-c", "command -v \"$0\" || command -v \"/usr/sbin/$0\"", tool]);
@@ -33,13 +44,13 @@ fn is_there(tool: &str) -> bool {
 }
 
 /// Runs a script of the lab, which says by its exit status whether everything was right.
-fn run(script: &str, arguments: &[&str]) {
+fn run(script: &str, arguments: &[&str], tools: &[&'static str]) {
     let id = Command::new("id").arg("-u").output().expect("id can be run");
     if id.stdout.trim_ascii() != b"0" {
         skip(&format!("{script}: it needs root"));
         return;
     }
-    let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !is_there(tool)).collect();
+    let missing: Vec<_> = tools.iter().copied().filter(|tool| !is_there(tool)).collect();
     if !missing.is_empty() {
         skip(&format!(
             "{script}: tests/lab/install.sh installs what is missing: {}",
@@ -66,20 +77,25 @@ fn run(script: &str, arguments: &[&str]) {
 
 #[test]
 fn what_the_live_sensor_raises_is_what_a_replay_of_its_recording_raises() {
-    run("tests/lab/live.sh", &[]);
+    run("tests/lab/live.sh", &[], &TOOLS);
 }
 
 #[test]
 fn listening_without_privilege_raises_what_the_interface_and_a_replay_raise() {
-    run("tests/lab/listen.sh", &[]);
+    run("tests/lab/listen.sh", &[], &TOOLS);
 }
 
 #[test]
 fn rule_w5_live_mirrors_of_both_ends_raise_what_one_of_them_raises() {
-    run("tests/lab/copies.sh", &["4"]);
+    run("tests/lab/copies.sh", &["4"], &TOOLS);
 }
 
 #[test]
 fn rule_w5_live_mirrors_of_both_ends_raise_what_one_of_them_raises_over_ipv6() {
-    run("tests/lab/copies.sh", &["6"]);
+    run("tests/lab/copies.sh", &["6"], &TOOLS);
+}
+
+#[test]
+fn rule_a4_real_receivers_get_every_field_of_every_alert_whatever_becomes_of_them() {
+    run("tests/lab/receivers.sh", &["short"], &RECEIVERS);
 }

@@ -156,6 +156,10 @@ fn settings_are_refused_with_file_and_key() {
             "[[sink]]\nurl = \"carrier-pigeon://here\"\n",
             ["sink", "carrier-pigeon"],
         ),
+        (
+            "[[sink]]\nurl = \"tls://siem.example\"\nca = \"nowhere.pem\"\n",
+            ["settings.toml:3: sink[0].ca", "nowhere.pem"],
+        ),
     ] {
         let path = place.file("settings.toml", settings.as_bytes());
         let error = refused(programs::replay(&["--config", text(&path), text(&good)]), 2);
@@ -185,6 +189,16 @@ fn arguments_are_refused() {
     }
     let output = programs::replay(&[]).output().expect("replay can be run");
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn tls_without_any_authority_is_refused() {
+    let place = Place::new();
+    let none = place.file("none.pem", b"");
+    let mut command = programs::replay(&["--syslog", "tls://siem.example", text(&place.path("good.pcap"))]);
+    command.env("SSL_CERT_FILE", &none).env_remove("SSL_CERT_DIR");
+    let error = refused(command, 2);
+    assert_says(&error, &["tls://siem.example:6514", "authorities", "`ca`"]);
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What receivers of syslog get from a replay: RFC 5424 messages whose MSG is the alert (DESIGN, section 6).
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Replay, recipe};
+use crate::support::programs::{self, lines, said, text};
+use crate::support::{Capture, Replay, frames, recipe};
 
 /// Two alerts that are raised and one that is updated: three lines.
 const RECIPE: &str = "
@@ -135,4 +137,56 @@ fn alerts_arrive_at_a_local_socket() {
     });
     let alerts = replay(format!("unix://{}", path.display()));
     assert_are(&receiver.join().expect("the receiver"), &alerts);
+}
+
+/// A bare address each second for some minutes: one alert each.
+fn addresses() -> Capture {
+    let mut capture = Capture::new();
+    for n in 0..200_i64 {
+        let here = format!("10.1.0.{}:{}", 5 + n % 5, 40_000 + n);
+        capture.tcp(n * frames::SECOND, &here, &format!("203.0.113.{n}:8443"), 10, 10);
+    }
+    capture
+}
+
+#[test]
+fn rule_a4_a_file_has_every_line_once_whenever_the_run_was_killed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("frames.pcap");
+    addresses().write(&path);
+    let key = |alert: &Value| (alert["id"].to_string(), alert["revision"].as_u64());
+    for kill_after in [1, 20, 90, 150] {
+        let place = |name: &str| folder.path().join(format!("{name}-{kill_after}"));
+        let (state, file) = (place("state"), place("alerts"));
+        let url = format!("file://{}", file.display());
+        let arguments = ["--state", text(&state), "--threads", "1", "--syslog", &url, text(&path)];
+        let mut command = programs::replay(&arguments);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("replay");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let seen = output.lines().take(kill_after).count();
+        child.kill().expect("replay can be killed");
+        child.wait().expect("replay ended");
+        assert_eq!(seen, kill_after);
+        // As if the machine had died too: whole lines that no position counts, and one that is torn.
+        if let Ok(mut octets) = std::fs::read(&file)
+            && let Some(first) = octets.split_inclusive(|octet| *octet == b'\n').next()
+        {
+            let again = first.to_vec();
+            octets.extend([again.as_slice(), &again[..again.len() / 2]].concat());
+            std::fs::write(&file, octets).expect("the file can be written");
+        }
+        let output = programs::replay(&arguments).output().expect("replay can be run");
+        assert!(output.status.success(), "{}", said(&output));
+        let written = lines(&std::fs::read_to_string(&file).expect("the file"));
+        let mut keys: Vec<_> = written.iter().map(key).collect();
+        assert!(keys.len() >= 200, "{} lines", keys.len());
+        keys.sort();
+        let count = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "a line stands in the file twice");
+    }
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::capture::LiveFrom;
-use crate::model::{ListenUrl, Policy, SinkUrl};
-use crate::run::LiveRun;
+use crate::model::{ListenUrl, Policy, SinkRule};
+use crate::run::{LiveRun, OpenSink};
 use crate::settings::{Mode, Settings};
 use crate::sinks;
 use crate::store::Store;
@@ -59,6 +59,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Error> {
         from: from.clone(),
         ring: u32::try_from(settings.capture.ring).unwrap_or(u32::MAX),
         sinks,
+        kept_lines: settings.kept_lines,
         policy,
     };
     let tally = run.run(|| tracing::info!("watching {from}; stop with SIGINT or SIGTERM"))?;
@@ -100,14 +101,16 @@ fn live_from(
     Ok(LiveFrom::Sockets { listens, each: threads })
 }
 
-/// Opens the sinks of the settings.
-pub(super) fn open_sinks(urls: &[SinkUrl]) -> Result<Vec<Box<dyn crate::model::Sink>>, Error> {
-    urls.iter()
-        .map(|url| {
-            sinks::open(url).map_err(|error| match error.source.kind() {
-                std::io::ErrorKind::Unsupported => Error::Argument(error.to_string()),
-                _ => Error::Run(error.into()),
-            })
+/// Opens sinks.
+pub(super) fn open_sinks(rules: &[SinkRule]) -> Result<Vec<OpenSink>, Error> {
+    rules
+        .iter()
+        .map(|rule| match sinks::open(rule) {
+            Ok(sink) => Ok(OpenSink { sink, from: rule.from }),
+            Err(error) if error.source.kind() == std::io::ErrorKind::InvalidInput => {
+                Err(Error::Argument(error.to_string()))
+            }
+            Err(error) => Err(Error::Run(error.into())),
         })
         .collect()
 }

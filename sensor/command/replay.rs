@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{BaselineMode, Counter, SinkUrl, Span};
-use crate::run::{FileOrder, Progress, Replay, Tally};
+use crate::run::{FileOrder, OpenSink, Progress, Replay, Tally};
 use crate::settings::{Mode, Settings};
 use crate::sinks::{JsonLines, RecordFiles};
 use crate::store::Store;
@@ -50,7 +50,7 @@ pub struct Arguments {
     /// Alerts as JSON Lines, the file replaced; else standard output.
     #[arg(long, value_name = "FILE")]
     alerts: Option<PathBuf>,
-    /// Also deliver alerts as syslog: udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH.
+    /// Also deliver alerts as syslog: udp://, tcp://, tls:// or relp://HOST:PORT, or unix:///PATH.
     #[arg(long, value_name = "URL")]
     syslog: Option<SinkUrl>,
     /// Write dns.jsonl, flows.jsonl and contacts.jsonl: what the sensor saw.
@@ -98,13 +98,13 @@ fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()
         Some(folder) => Store::open(folder, memory, policy.baseline.retention)?,
         None => Store::temporary(memory, policy.baseline.retention)?,
     };
-    let mut sinks: Vec<Box<dyn crate::model::Sink>> = Vec::new();
-    sinks.push(match &arguments.alerts {
-        Some(path) => Box::new(JsonLines::create(path).map_err(crate::run::RunError::from)?),
-        None => Box::new(JsonLines::stdout().map_err(crate::run::RunError::from)?),
-    });
+    let alerts = match &arguments.alerts {
+        Some(path) => JsonLines::create(path),
+        None => JsonLines::stdout(),
+    };
+    let mut sinks = vec![OpenSink::from(alerts.map_err(crate::run::RunError::from)?)];
     if let Some(url) = &arguments.syslog {
-        sinks.extend(open_sinks(std::slice::from_ref(url))?);
+        sinks.extend(open_sinks(&[url.clone().into()])?);
     }
     let records = match &arguments.records {
         Some(folder) => Some(RecordFiles::create(folder).map_err(crate::run::RunError::from)?),
@@ -122,6 +122,7 @@ fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()
         shift: arguments.shift,
         records,
         sinks,
+        kept_lines: settings.kept_lines,
     };
     let outcome = replay.run(progress);
     done();

@@ -29,6 +29,13 @@ pub enum SinkUrl {
         /// 6514 when left out.
         port: u16,
     },
+    /// `relp://host:port`: syslog over RELP.
+    Relp {
+        /// A name or an address; IPv6 without its brackets.
+        host: String,
+        /// 2514 when left out.
+        port: u16,
+    },
     /// `unix:///path`: a datagram or stream socket of this machine.
     Unix(PathBuf),
     /// `file:///path`: a JSON Lines file.
@@ -41,6 +48,8 @@ const UDP_PORT: u16 = 514;
 const TCP_PORT: u16 = 601;
 /// RFC 5425 section 4.1.
 const TLS_PORT: u16 = 6514;
+/// No port is assigned; rsyslog's own examples use this one.
+const RELP_PORT: u16 = 2514;
 
 impl FromStr for SinkUrl {
     type Err = String;
@@ -61,9 +70,10 @@ impl FromStr for SinkUrl {
             "udp" => host_and_port(rest, UDP_PORT).map(|(host, port)| Self::Udp { host, port }),
             "tcp" => host_and_port(rest, TCP_PORT).map(|(host, port)| Self::Tcp { host, port }),
             "tls" => host_and_port(rest, TLS_PORT).map(|(host, port)| Self::Tls { host, port }),
+            "relp" => host_and_port(rest, RELP_PORT).map(|(host, port)| Self::Relp { host, port }),
             "unix" => path().map(Self::Unix),
             "file" => path().map(Self::File),
-            _ => Err("a URL that starts with udp://, tcp://, tls://, unix:// or file://".into()),
+            _ => Err("a URL that starts with udp://, tcp://, tls://, relp://, unix:// or file://".into()),
         }
     }
 }
@@ -107,6 +117,7 @@ impl fmt::Display for SinkUrl {
             Self::Udp { host, port } => ("udp", host, port),
             Self::Tcp { host, port } => ("tcp", host, port),
             Self::Tls { host, port } => ("tls", host, port),
+            Self::Relp { host, port } => ("relp", host, port),
             Self::Unix(path) => return write!(f, "unix://{}", path.display()),
             Self::File(path) => return write!(f, "file://{}", path.display()),
         };
@@ -128,6 +139,7 @@ mod tests {
             ("udp://siem.example", "udp://siem.example:514"),
             ("tcp://siem.example", "tcp://siem.example:601"),
             ("tls://siem.example", "tls://siem.example:6514"),
+            ("relp://siem.example", "relp://siem.example:2514"),
             ("tcp://192.0.2.1:5140", "tcp://192.0.2.1:5140"),
             ("tcp://[2001:DB8::1]", "tcp://[2001:db8::1]:601"),
             ("udp://[::1]:9", "udp://[::1]:9"),

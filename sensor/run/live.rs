@@ -7,10 +7,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::capture::{Live, LiveFrom};
 use crate::engine::{Decoder, Ending};
-use crate::model::{Counter, Policy, Sink, SourceId, Span};
+use crate::model::{Counter, Policy, SourceId, Span};
 use crate::store::Store;
 
-use super::deliver::Persistence;
+use super::deliver::{OpenSink, Persistence};
 use super::error::RunError;
 use super::files::FileNumbers;
 use super::pipeline::{Parts, Pipeline, Tally};
@@ -29,7 +29,9 @@ pub struct LiveRun {
     /// Octets of the capture ring, or of the buffers of all sockets.
     pub ring: u32,
     /// Where alerts go.
-    pub sinks: Vec<Box<dyn Sink>>,
+    pub sinks: Vec<OpenSink>,
+    /// How many lines the ledger keeps for them.
+    pub kept_lines: u64,
 }
 
 impl LiveRun {
@@ -56,6 +58,7 @@ impl LiveRun {
             threads: self.threads,
             records: None,
             sinks: self.sinks,
+            kept_lines: self.kept_lines,
             when_full: WhenFull::Drop,
             persistence: Persistence::Forever,
             files: FileNumbers::One,

@@ -6,11 +6,13 @@ mod deliver;
 mod error;
 mod files;
 mod live;
+mod outbox;
 mod pipeline;
 mod places;
 mod queue;
 mod replay;
 
+pub use deliver::OpenSink;
 pub use error::RunError;
 pub use live::LiveRun;
 pub use pipeline::Tally;

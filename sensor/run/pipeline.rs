@@ -15,14 +15,15 @@ use crate::engine::{
     DecodeReport, Ending, Judge, Judged, Limits, Mark, Records, Report, Setup, UNCOMMITTED, Worker, WorkerSetup,
 };
 use crate::identity::Network;
-use crate::model::{Batch, Counters, Policy, PortSet, Sink, SourceReport};
+use crate::model::{Batch, Counters, Policy, PortSet, SourceReport};
 use crate::names::Names;
 use crate::sinks::RecordFiles;
 use crate::store::Store;
 
-use super::deliver::{Deliveries, Persistence};
+use super::deliver::{Deliveries, OpenSink, Persistence};
 use super::error::RunError;
 use super::files::FileNumbers;
+use super::outbox::Outbox;
 use super::queue::{Fan, QUEUE, WhenFull, Work, give_back};
 
 /// How many packets a worker looks ahead at once: what is brought near for them has to stay near.
@@ -41,7 +42,8 @@ pub(super) struct Parts {
     pub store: Arc<Store>,
     pub threads: usize,
     pub records: Option<RecordFiles>,
-    pub sinks: Vec<Box<dyn Sink>>,
+    pub sinks: Vec<OpenSink>,
+    pub kept_lines: u64,
     pub when_full: WhenFull,
     pub persistence: Persistence,
     /// Names of the capture files, to be shown in records when there are several.
@@ -92,7 +94,8 @@ impl Pipeline {
         } else {
             Records::NotWanted
         };
-        let deliveries = Deliveries::start(&parts.store, parts.sinks, parts.persistence)?;
+        let outbox = Outbox::new(Arc::clone(&parts.store), parts.persistence, parts.kept_lines);
+        let deliveries = Deliveries::start(outbox, parts.sinks)?;
         let judge = Judge::new(Setup {
             aggregation: Aggregation::new(&parts.policy).map_err(RunError::Aggregation)?,
             network: Arc::clone(&network),
@@ -283,7 +286,7 @@ struct Keeper {
     counters: Counters,
     sources: Vec<SourceReport>,
     notice: super::deliver::Notice,
-    outbox: super::deliver::Outbox,
+    outbox: Outbox,
     /// Where batches go when they are written: to fill memory anew costs less than to ask the system for fresh one.
     committed: Sender<Batch>,
     /// Tells that something is expired; what is told while the disk is being freed waits.
@@ -330,6 +333,7 @@ impl Keeper {
             }
             if !batch.deliver.is_empty() {
                 self.notice.give();
+                self.outbox.wait();
             }
             // If nobody has taken the last ones yet there is memory enough.
             let _ = self.committed.try_send(batch);

@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, CaptureFile, Merged};
 use crate::engine::{Decoder, Ending};
-use crate::model::{Policy, Sink, SourceId, Span};
+use crate::model::{Policy, SourceId, Span};
 use crate::sinks::{ALERTS, RecordFiles};
 use crate::store::{Beginning, Store};
 
-use super::deliver::Persistence;
+use super::deliver::{OpenSink, Persistence};
 use super::error::RunError;
 use super::files::FileNumbers;
 use super::pipeline::{Parts, Pipeline, Tally};
@@ -49,7 +49,9 @@ pub struct Replay {
     /// Where records go, if they are wanted.
     pub records: Option<RecordFiles>,
     /// Where alerts go.
-    pub sinks: Vec<Box<dyn Sink>>,
+    pub sinks: Vec<OpenSink>,
+    /// How many lines the ledger keeps for them.
+    pub kept_lines: u64,
 }
 
 /// How far a replay is.
@@ -103,6 +105,7 @@ impl Replay {
             threads: self.threads,
             records: self.records,
             sinks: self.sinks,
+            kept_lines: self.kept_lines,
             when_full: WhenFull::Wait,
             persistence: Persistence::Tries(TRIES),
             files: numbers.clone(),

@@ -201,6 +201,14 @@ impl<'t> Value<'t> {
         self.value.get_ref().as_str().ok_or_else(|| self.refused(expected))
     }
 
+    /// Returns a string, or what TOML writes without quotes for a time.
+    pub(super) fn text_or_time(&self, expected: &str) -> Result<String, Refused> {
+        match self.value.get_ref() {
+            DeValue::Datetime(time) => Ok(time.to_string()),
+            _ => self.text(expected).map(str::to_owned),
+        }
+    }
+
     /// Returns what `read` makes of a string; `None` refuses it.
     pub(super) fn read<T>(&self, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Refused> {
         read(self.text(expected)?).ok_or_else(|| self.refused(expected))

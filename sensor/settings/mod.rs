@@ -6,6 +6,7 @@
 mod document;
 mod refused;
 mod sections;
+mod sinks;
 mod values;
 
 use std::path::Path;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 pub use refused::Refused;
 
 use crate::model::{
-    AggregateRule, BaselineMode, BaselinePolicy, ListenUrl, NamesPolicy, NetworkPolicy, Policy, SegmentPolicy, SinkUrl,
-    Span, TimeSource, WorkloadRule,
+    AggregateRule, BaselineMode, BaselinePolicy, ListenUrl, NamesPolicy, NetworkPolicy, Policy, SegmentPolicy,
+    SinkRule, Span, TimeSource, WorkloadRule,
 };
 
 /// What a settings file says.
@@ -38,7 +39,9 @@ pub struct Settings {
     /// The text of a public suffix list that replaces the one compiled in.
     pub public_suffix_list: Option<Arc<str>>,
     /// Where alerts go, each once.
-    pub sinks: Vec<SinkUrl>,
+    pub sinks: Vec<SinkRule>,
+    /// How many lines the ledger keeps for them.
+    pub kept_lines: u64,
     /// What `sensor run` listens to.
     pub capture: CaptureSettings,
 }
@@ -79,6 +82,9 @@ pub enum Mode {
 /// The ring holds half a second of a link of 1 Gbit/s, which outlasts a slow write to the ledger's disk.
 const RING: u64 = 64 << 20;
 
+/// A flood of alerts as large as this waits for a receiver that is away; on disk it takes some 50 MiB.
+const KEPT_LINES: u64 = 100_000;
+
 impl Default for Settings {
     fn default() -> Self {
         let policy = Policy::default();
@@ -97,6 +103,7 @@ impl Default for Settings {
             aggregates: policy.aggregates,
             public_suffix_list: policy.public_suffix_list,
             sinks: Vec::new(),
+            kept_lines: KEPT_LINES,
             capture: CaptureSettings {
                 interface: None,
                 listen: Vec::new(),

@@ -8,16 +8,17 @@ use ipnet::IpNet;
 
 use super::document::{Document, Table, Value};
 use super::refused::Refused;
+use super::sinks::{kept_lines, sinks};
 use super::values::{
     KEY, VLAN, VNI, addresses, duration, numbers, ports, prefix, prefixes, scopes, segment_name, segment_parts, size,
     some_ports, texts, word,
 };
 use super::{Mode, Settings};
 use crate::destination::{Aggregation, AggregationError};
-use crate::model::{AggregateRule, ListenUrl, NamedSegment, NetworkPolicy, SegmentDetail, SinkUrl, Span, WorkloadRule};
+use crate::model::{AggregateRule, ListenUrl, NamedSegment, NetworkPolicy, SegmentDetail, Span, WorkloadRule};
 
 /// Every table and its keys.
-const TABLES: [(&str, &[&str]); 11] = [
+const TABLES: [(&str, &[&str]); 12] = [
     (
         "",
         &[
@@ -32,6 +33,7 @@ const TABLES: [(&str, &[&str]); 11] = [
             "workload",
             "aggregate",
             "sink",
+            "delivery",
         ],
     ),
     ("network", &["internal", "dns_ports", "vxlan_ports", "geneve_ports"]),
@@ -43,7 +45,8 @@ const TABLES: [(&str, &[&str]); 11] = [
     ("capture", &["interface", "listen", "ring"]),
     ("workload", &["name", "prefixes", "group", "segment", "owner", "scopes"]),
     ("aggregate", &["suffix", "strip", "tenant", "verbatim", "alias_of"]),
-    ("sink", &["url"]),
+    ("sink", &["url", "from", "ca", "certificate", "key", "server_name"]),
+    ("delivery", &["lines"]),
 ];
 
 /// The least memory that holds any table at all.
@@ -78,7 +81,10 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Settings, Refused> {
     baseline(&root, &mut settings)?;
     capture(&root, &mut settings)?;
     settings.workloads = workloads(&root)?;
-    settings.sinks = sinks(&root)?;
+    settings.sinks = sinks(&root, path.parent().unwrap_or(Path::new("")))?;
+    if let Some(lines) = kept_lines(&root)? {
+        settings.kept_lines = lines;
+    }
     destination(&root, path, &mut settings)?;
     Ok(settings)
 }
@@ -304,23 +310,6 @@ fn workloads(root: &Table<'_>) -> Result<Vec<WorkloadRule>, Refused> {
         rules.push(rule);
     }
     Ok(rules)
-}
-
-fn sinks(root: &Table<'_>) -> Result<Vec<SinkUrl>, Refused> {
-    let mut sinks: Vec<SinkUrl> = Vec::new();
-    for table in root.tables("sink")? {
-        let expected = "a URL such as \"tcp://siem.example:601\"";
-        let value = table.required("url", expected)?;
-        let url: SinkUrl = value
-            .text(expected)?
-            .parse()
-            .map_err(|expected: String| value.refused(&expected))?;
-        if sinks.contains(&url) {
-            return Err(value.refused_for(format!("{url} stands here twice")));
-        }
-        sinks.push(url);
-    }
-    Ok(sinks)
 }
 
 fn destination(root: &Table<'_>, path: &Path, settings: &mut Settings) -> Result<(), Refused> {

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::model::{Address, Scopes, SegmentPart};
+use crate::model::{Address, Scopes, SegmentPart, SinkUrl};
 
 const FILE: &str = "sensor.toml";
 
@@ -59,7 +59,12 @@ fn the_example_names_every_default_and_its_examples_can_be_used() {
     let instead = text.replace("interface = \"eth1\"", &format!("listen = {}", listen.unwrap()));
     let urls: Vec<String> = read(&instead).capture.listen.iter().map(ToString::to_string).collect();
     assert_eq!(urls, ["udp://0.0.0.0:4789", "udp://[::]:6081", "vxlan://0.0.0.0:8472"]);
-    assert_eq!(settings.sinks, ["tcp://siem.example:601".parse().unwrap()]);
+    assert_eq!(settings.kept_lines, Settings::default().kept_lines);
+    let [sink] = settings.sinks.as_slice() else { panic!() };
+    assert_eq!(
+        sink,
+        &SinkRule::from("tcp://siem.example:601".parse::<SinkUrl>().unwrap())
+    );
     assert_eq!(
         settings.workloads,
         [WorkloadRule {
@@ -156,7 +161,10 @@ url = "udp://[2001:db8::1]"
     );
     assert_eq!(settings.capture.ring, 128 << 20);
     assert_eq!(settings.workloads.len(), 2);
-    assert_eq!(settings.sinks, ["udp://[2001:db8::1]:514".parse().unwrap()]);
+    assert_eq!(
+        settings.sinks,
+        [SinkRule::from("udp://[2001:db8::1]:514".parse::<SinkUrl>().unwrap())]
+    );
     let baseline = settings.policy(Mode::Replay).baseline;
     assert_eq!(baseline.window, Span::days(30));
     assert_eq!(baseline.retention, Span::days(60));
@@ -296,7 +304,7 @@ fn a_refusal_names_file_line_key_what_was_found_and_what_was_expected() {
         ),
         (
             "[[sink]]\nurl = \"http://siem.example\"",
-            "sensor.toml:2: sink[0].url: found \"http://siem.example\", expected a URL that starts with udp://, tcp://, tls://, unix:// or file://",
+            "sensor.toml:2: sink[0].url: found \"http://siem.example\", expected a URL that starts with udp://, tcp://, tls://, relp://, unix:// or file://",
         ),
         (
             "[[sink]]\nurl = \"udp://a\"\n[[sink]]\nurl = \"udp://a:514\"",

@@ -1,23 +1,26 @@
 //! Alerts as JSON Lines: a file, or standard output.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::failed;
-use crate::model::{Alert, Sink, SinkError};
+use crate::model::{Alert, FilePlace, Sink, SinkError, SinkPosition};
 
 /// The name under which the ledger keeps the position of `--alerts`, whatever file it names.
 pub const ALERTS: &str = "alerts";
 /// How much waits for a flush before it is written anyway, in octets: some hundred alerts.
 const BUFFER: usize = 256 * 1024;
+/// Every line of ours starts so (the order of the fields of `Alert`).
+const OURS: &[u8] = b"{\"id\":\"";
 
 /// A file or stream of alerts, one JSON object a line.
 ///
 /// A line that was taken stays in the buffer until all of it is written, so a disk that is full for a while tears no
-/// line and loses none.
+/// line and loses none; a line that is given again while it is there is known by its number.
 #[derive(Debug)]
 pub struct JsonLines {
     name: String,
@@ -25,6 +28,9 @@ pub struct JsonLines {
     /// Where the file is, if it is to survive a crash and may be moved away by log rotation.
     lasting: Option<PathBuf>,
     buffer: Vec<u8>,
+    /// The last line that was taken.
+    taken: u64,
+    position: SinkPosition,
 }
 
 impl JsonLines {
@@ -40,8 +46,9 @@ impl JsonLines {
 
     /// Opens the file to add to it, and creates it if there is none; for `file://`.
     ///
-    /// A last line that a crash of the sensor tore is removed: its alert was not confirmed and is given again. Each
-    /// flush is synced to disk. A file that was moved or removed in the meantime is opened anew by its path.
+    /// A last line that a crash of the sensor tore is removed: its alert was not delivered and is given again. Lines are
+    /// delivered once they are synced to disk. A file that was moved or removed in the meantime is opened anew by its
+    /// path.
     ///
     /// # Errors
     ///
@@ -74,6 +81,8 @@ impl JsonLines {
             file,
             lasting,
             buffer: Vec::new(),
+            taken: 0,
+            position: SinkPosition::default(),
         }
     }
 
@@ -94,6 +103,51 @@ impl JsonLines {
         };
         self.buffer.drain(..done);
         result
+    }
+
+    /// Writes everything out and, for a file that lasts, to the disk.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.write_out()?;
+        let mut file = None;
+        if self.lasting.is_some() {
+            sync(&self.file)?;
+            file = place(&mut self.file)?;
+        }
+        self.position = SinkPosition { line: self.taken, file };
+        Ok(())
+    }
+
+    /// Cuts off what stands behind the position, if this is the file that it was taken in: lines that a crash kept from
+    /// being counted as delivered, which come again. Returns where the file ends then.
+    fn cut_back(&mut self, position: Option<FilePlace>) -> io::Result<Option<FilePlace>> {
+        let Some(path) = &self.lasting else { return Ok(None) };
+        let end = self.file.seek(SeekFrom::End(0));
+        let Some(there) = place(&mut self.file)? else {
+            return Ok(None);
+        };
+        end?;
+        let Some(position) = position else {
+            return Ok(Some(there));
+        };
+        let is_same = (there.device, there.inode) == (position.device, position.inode);
+        if !is_same || there.length <= position.length {
+            return Ok(Some(there));
+        }
+        let (name, behind) = (&self.name, there.length - position.length);
+        if is_ours(&File::open(path)?, position.length)? {
+            self.file.set_len(position.length)?;
+            sync(&self.file)?;
+            tracing::info!("{name}: cut back by {behind} octets of lines that are written again");
+            Ok(Some(position))
+        } else {
+            tracing::warn!(
+                "{name}: {behind} octets were added that are not the sensor's; lines before them may come twice"
+            );
+            Ok(Some(there))
+        }
     }
 
     /// Opens the path anew if the file is no longer the one that stands there. Called between lines only.
@@ -117,9 +171,22 @@ impl Sink for JsonLines {
         &self.name
     }
 
-    fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
-        if self.buffer.len() >= BUFFER {
-            self.write_out().map_err(|error| failed(&self.name, error))?;
+    fn resume(&mut self, position: SinkPosition) -> Result<(), SinkError> {
+        let file = self
+            .cut_back(position.file)
+            .map_err(|error| failed(&self.name, error))?;
+        self.taken = position.line;
+        self.position = SinkPosition { file, ..position };
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.buffer.len() < BUFFER
+    }
+
+    fn deliver(&mut self, number: u64, alert: &Alert) -> Result<(), SinkError> {
+        if number <= self.taken {
+            return Ok(());
         }
         if self.buffer.is_empty() {
             self.follow_rotation().map_err(|error| failed(&self.name, error))?;
@@ -130,19 +197,16 @@ impl Sink for JsonLines {
             return Err(failed(&self.name, error.into()));
         }
         self.buffer.push(b'\n');
+        self.taken = number;
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), SinkError> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let written = self.write_out();
-        let synced = match (written, &self.lasting) {
-            (Ok(()), Some(_)) => sync(&self.file),
-            (result, _) => result,
-        };
-        synced.map_err(|error| failed(&self.name, error))
+    fn turn(&mut self, _: Duration) -> Result<(), SinkError> {
+        self.flush().map_err(|error| failed(&self.name, error))
+    }
+
+    fn position(&self) -> SinkPosition {
+        self.position
     }
 }
 
@@ -161,6 +225,42 @@ fn sync(file: &File) -> io::Result<()> {
     }
 }
 
+/// Returns where the last line that was written ends; nothing for a device or pipe.
+fn place(file: &mut File) -> io::Result<Option<FilePlace>> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    Ok(Some(FilePlace {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        length: file.stream_position()?,
+    }))
+}
+
+/// Says whether a line ends before `place`, and all behind it are lines as ours are.
+fn is_ours(mut file: &File, place: u64) -> io::Result<bool> {
+    if let Some(before) = place.checked_sub(1) {
+        let mut end = [0];
+        file.seek(SeekFrom::Start(before))?;
+        file.read_exact(&mut end)?;
+        if end != *b"\n" {
+            return Ok(false);
+        }
+    }
+    let mut lines = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            return Ok(true);
+        }
+        if !line.starts_with(OURS) {
+            return Ok(false);
+        }
+    }
+}
+
 fn open_to_append(path: &Path) -> io::Result<File> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     if file.metadata()?.is_file() {
@@ -171,8 +271,6 @@ fn open_to_append(path: &Path) -> io::Result<File> {
 
 /// Ends the file with a whole line: removes a torn line of ours, and gives any other one its end.
 fn mend(file: &mut File, reader: &mut File) -> io::Result<()> {
-    /// Every line of ours starts so (the order of the fields of `Alert`).
-    const OURS: &[u8] = b"{\"id\":\"";
     let length = reader.seek(SeekFrom::End(0))?;
     let mut tail = Vec::new();
     let mut start = length;
@@ -218,8 +316,9 @@ mod tests {
     }
 
     fn send(sink: &mut JsonLines, revision: u32) {
-        sink.deliver(&sample::revision(revision)).unwrap();
-        sink.flush().unwrap();
+        sink.deliver(u64::from(revision), &sample::revision(revision)).unwrap();
+        sink.turn(Duration::ZERO).unwrap();
+        assert_eq!(sink.position().line, u64::from(revision));
     }
 
     #[test]
@@ -229,11 +328,11 @@ mod tests {
         fs::write(&path, "old\n").unwrap();
         let mut sink = JsonLines::create(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
-        sink.deliver(&sample::revision(1)).unwrap();
+        sink.deliver(1, &sample::revision(1)).unwrap();
         assert!(revisions(&path).is_empty());
-        sink.flush().unwrap();
+        sink.turn(Duration::ZERO).unwrap();
         assert_eq!(revisions(&path), [1]);
-        sink.deliver(&sample::revision(2)).unwrap();
+        sink.deliver(2, &sample::revision(2)).unwrap();
         drop(sink);
         assert_eq!(revisions(&path), [1, 2]);
     }
@@ -270,25 +369,79 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_cut_back_to_its_position_and_no_line_stands_in_it_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alerts.jsonl");
+        let mut sink = JsonLines::append("file".to_owned(), &path).unwrap();
+        send(&mut sink, 1);
+        let position = sink.position();
+        assert_eq!(position.file.unwrap().length, fs::metadata(&path).unwrap().len());
+        send(&mut sink, 2);
+        send(&mut sink, 3);
+        drop(sink);
+        // The ledger knows of the first line alone, as after a crash of the machine.
+        let mut sink = JsonLines::append("file".to_owned(), &path).unwrap();
+        sink.resume(position).unwrap();
+        assert_eq!(revisions(&path), [1]);
+        for revision in [2, 3] {
+            send(&mut sink, revision);
+        }
+        assert_eq!(revisions(&path), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_not_ours_or_not_this_file_is_never_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alerts.jsonl");
+        let mut sink = JsonLines::append("file".to_owned(), &path).unwrap();
+        send(&mut sink, 1);
+        let position = sink.position();
+        send(&mut sink, 2);
+        let whole = fs::read_to_string(&path).unwrap();
+        let resumed = |position: SinkPosition| {
+            let mut sink = JsonLines::append("file".to_owned(), &path).unwrap();
+            sink.resume(position).unwrap();
+            fs::read_to_string(&path).unwrap()
+        };
+        // Somebody else's line behind ours; a place within a line; another file.
+        fs::write(&path, format!("{whole}theirs\n")).unwrap();
+        assert_eq!(resumed(position), format!("{whole}theirs\n"));
+        fs::write(&path, &whole).unwrap();
+        let changed = |change: fn(&mut FilePlace)| {
+            let mut file = position.file.unwrap();
+            change(&mut file);
+            SinkPosition {
+                file: Some(file),
+                ..position
+            }
+        };
+        assert_eq!(resumed(changed(|file| file.length -= 1)), whole);
+        assert_eq!(resumed(changed(|file| file.inode += 1)), whole);
+        assert_eq!(resumed(changed(|file| file.length += 1_000_000)), whole);
+        assert_eq!(resumed(SinkPosition::at(1)), whole);
+        assert_eq!(resumed(position), whole.split_inclusive('\n').next().unwrap());
+    }
+
+    #[test]
     fn a_reader_that_goes_away_is_told_apart() {
         let (reader, writer) = io::pipe().unwrap();
         let mut sink = JsonLines::over(ALERTS.to_owned(), File::from(std::os::fd::OwnedFd::from(writer)), None);
         send(&mut sink, 1);
         drop(reader);
-        sink.deliver(&sample::revision(2)).unwrap();
-        assert!(is_reader_gone(&sink.flush().unwrap_err()));
+        sink.deliver(2, &sample::revision(2)).unwrap();
+        assert!(is_reader_gone(&sink.turn(Duration::ZERO).unwrap_err()));
     }
 
     #[test]
     fn a_full_disk_is_an_error_and_keeps_what_was_taken() {
         let mut sink = JsonLines::create(Path::new("/dev/full")).unwrap();
-        sink.deliver(&sample::revision(1)).unwrap();
-        let error = sink.flush().unwrap_err();
+        sink.deliver(1, &sample::revision(1)).unwrap();
+        let error = sink.turn(Duration::ZERO).unwrap_err();
         assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alerts.jsonl");
         sink.file = File::create(&path).unwrap();
-        sink.flush().unwrap();
+        sink.turn(Duration::ZERO).unwrap();
         assert_eq!(revisions(&path), [1]);
     }
 }

@@ -1,18 +1,21 @@
-//! Where alerts and records go: syslog over UDP, TCP and local sockets, JSON Lines files and standard output.
+//! Where alerts and records go: syslog over UDP, TCP, TLS, RELP and local sockets, JSON Lines files and standard output.
 //!
-//! A sink says whether a receiver took an alert; when to try again, and which alert comes next, is the delivery owner's
-//! (rule A4). No sink waits longer than its time limits, sleeps, or loses an alert that it said it took: what was
-//! handed over since the last successful [`flush`](crate::model::Sink::flush) is sent again after a reconnect, so a
-//! receiver may see an alert twice and tells it by id and revision.
+//! A sink says how far its receiver is; when to try again, and which alert comes next, is the delivery owner's (rule A4).
+//! No sink waits longer than its time limits, and none holds more than what is on its way. What a sink does not call
+//! delivered is given to it again, so a receiver may see an alert twice and tells it by id and revision.
 
 mod ascii;
 mod fit;
 mod json_lines;
 mod records;
+mod relp;
 mod spool;
+mod stream;
 mod syslog;
 mod tcp;
+mod tls;
 mod udp;
+mod unacknowledged;
 mod unix;
 
 use std::io;
@@ -21,38 +24,50 @@ use std::time::Duration;
 
 pub use json_lines::{ALERTS, JsonLines};
 pub use records::RecordFiles;
+pub use relp::Relp;
 pub use syslog::{MESSAGE_LIMIT, Syslog};
 pub use tcp::Tcp;
 pub use udp::Udp;
 pub use unix::Unix;
 
-use crate::model::{Sink, SinkError, SinkUrl};
+use crate::model::{Sink, SinkError, SinkRule, SinkUrl};
+
+use tls::Tls;
 
 /// How long a connection may take to open, for each address of the receiver.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How long one write may be stuck before the receiver counts as gone.
+/// How long sending one datagram may be stuck before the receiver counts as gone.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a receiver may let a connection stand still before it counts as gone: longer than a program is stopped for in
+/// passing, since what it has not read by then comes twice.
+const STALL_LIMIT: Duration = Duration::from_mins(2);
+/// The same once no more lines come and the run waits to end.
+const LAST_STALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Opens the sink of a URL.
+/// What a connection says that its receiver ended before we did.
+const CLOSED_FIRST: &str = "the receiver closed the connection";
+
+/// Opens a sink.
 ///
 /// Only files are touched here: the sinks that send connect on their first alert, so that a receiver that is away does
 /// not keep the sensor from starting.
 ///
 /// # Errors
 ///
-/// When a file cannot be opened; `Unsupported` for `tls://`, which is not built yet.
-pub fn open(url: &SinkUrl) -> Result<Box<dyn Sink>, SinkError> {
-    let name = url.to_string();
+/// When a file cannot be opened; `InvalidInput` when what is given for `tls://` cannot be used.
+pub fn open(rule: &SinkRule) -> Result<Box<dyn Sink>, SinkError> {
+    let name = rule.url.to_string();
     let syslog = Syslog::of_this_process;
-    Ok(match url {
+    Ok(match &rule.url {
         SinkUrl::Udp { host, port } => Box::new(Udp::new(name, host, *port, syslog())),
         SinkUrl::Tcp { host, port } => Box::new(Tcp::new(name, host, *port, syslog())),
+        SinkUrl::Tls { host, port } => {
+            let tls = Tls::new(host, &rule.tls).map_err(|error| failed(&name, error))?;
+            Box::new(Tcp::new(name, host, *port, syslog()).with_tls(tls))
+        }
+        SinkUrl::Relp { host, port } => Box::new(Relp::new(name, host, *port, syslog())),
         SinkUrl::Unix(path) => Box::new(Unix::new(name, path, syslog())),
         SinkUrl::File(path) => Box::new(JsonLines::append(name, path)?),
-        SinkUrl::Tls { .. } => {
-            let why = "tls:// is not built yet; send with tcp:// to a relay on this host that speaks TLS";
-            return Err(failed(&name, io::Error::new(io::ErrorKind::Unsupported, why)));
-        }
     })
 }
 
@@ -70,11 +85,6 @@ impl<T> Connection<T> {
     /// Returns one that is to be opened.
     const fn closed() -> Self {
         Self(None)
-    }
-
-    /// Closes the connection, unless it is open as far as can be told.
-    fn close_unless(&mut self, is_open: impl FnOnce(&T) -> bool) {
-        self.0 = self.0.take().filter(is_open);
     }
 
     /// Sends through the connection, opening it first where it is closed; an error closes it.
@@ -105,6 +115,12 @@ fn to_any_address<T>(host: &str, port: u16, connect: impl Fn(SocketAddr) -> io::
     Err(last)
 }
 
+/// A receiver that has let a connection stand still for so long.
+fn unread(limit: Duration) -> io::Error {
+    let why = format!("the receiver has not read what was sent for {} s", limit.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, why)
+}
+
 fn failed(sink: &str, source: io::Error) -> SinkError {
     SinkError {
         sink: sink.to_owned(),
@@ -116,21 +132,21 @@ fn failed(sink: &str, source: io::Error) -> SinkError {
 mod tests {
     use super::*;
 
+    fn opened(url: &str) -> Result<Box<dyn Sink>, SinkError> {
+        open(&url.parse::<SinkUrl>().unwrap().into())
+    }
+
     #[test]
     fn every_scheme_opens_or_says_why_not() {
-        for url in ["udp://siem.example:514", "tcp://[2001:db8::1]:601", "unix:///dev/log"] {
-            assert_eq!(open(&url.parse().unwrap()).unwrap().name(), url);
+        for url in [
+            "udp://siem.example:514",
+            "tcp://[2001:db8::1]:601",
+            "relp://siem.example:2514",
+            "unix:///dev/log",
+        ] {
+            assert_eq!(opened(url).unwrap().name(), url);
         }
-        let error = open(&"tls://siem.example:6514".parse().unwrap()).err().unwrap();
-        assert_eq!(error.source.kind(), io::ErrorKind::Unsupported);
-        assert!(
-            error
-                .to_string()
-                .starts_with("tls://siem.example:6514: tls:// is not built yet")
-        );
-        let error = open(&"file:///nonexistent/alerts.jsonl".parse().unwrap())
-            .err()
-            .unwrap();
+        let error = opened("file:///nonexistent/alerts.jsonl").err().unwrap();
         assert!(error.to_string().starts_with("file:///nonexistent/alerts.jsonl: "));
     }
 }

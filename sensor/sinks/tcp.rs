@@ -1,27 +1,82 @@
-//! Syslog over TCP, RFC 6587 with octet counting (section 3.4.1): `LENGTH SP MESSAGE`, nothing between messages.
+//! Syslog over TCP, RFC 6587 with octet counting (section 3.4.1), and over TLS, RFC 5425, which is framed alike (section
+//! 4.3): `LENGTH SP MESSAGE`, nothing between messages.
+//!
+//! Receivers never answer, so what a line's delivery rests on is what TCP itself tells ([`Tcp`]).
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
 
-use super::{CONNECT_LIMIT, Connection, Syslog, WRITE_LIMIT, failed, to_any_address};
-use crate::model::{Alert, Sink, SinkError};
+use super::stream::Stream;
+use super::tls::Tls;
+use super::{LAST_STALL_LIMIT, STALL_LIMIT, Syslog, failed, unread};
+use crate::model::{Alert, Sink, SinkError, SinkPosition};
 
-/// How much is kept to be sent again, in octets; when it is full, a flush is due before more is taken.
-const UNCONFIRMED: usize = 1 << 20;
+/// How much the kernel of a receiver may hold that its program has not read, in octets. Linux lets a socket have 6 MiB
+/// (`tcp_rmem`); what lies further back than this was read.
+const HELD: u64 = 8 << 20;
+/// How much waits here for the kernel, in octets, before no more is taken.
+const WAITING: usize = 64 * 1024;
+/// How many lines one connection carries at most that are not known to be read: so this much memory, 16 octets each.
+const MOST_LINES: usize = 8192;
+/// To how few lines that goes down for a receiver that does not read as many in time.
+const FEWEST_LINES: usize = 64;
+/// How long a connection with nothing to send is held open, in case more comes.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long a line waits at most for the end of its connection: so much comes twice when a connection breaks.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// A receiver of a stream.
 ///
-/// Receivers never answer, so nothing confirms a message. What was written since the last flush is kept and written
-/// again on the next connection; a flush succeeds only while the receiver holds the connection open. What the receiver
-/// had not read when it died after that is lost, which no syslog over TCP can see.
+/// A line is delivered once the receiver's *program* must have read it; that its kernel acknowledged it is not enough. It
+/// must have been read if the connection was ended in order, first by us and then by the receiver, or if 8 MiB behind it
+/// were acknowledged, which is more than a kernel holds for a program that does not read. So a connection is ended when
+/// there was nothing to send for 5 s, after a minute, and after 8,192 lines; the next line opens another. Whatever
+/// else ends one is a break: every line that is not known to be read is sent again.
 #[derive(Debug)]
 pub struct Tcp {
     name: String,
     host: String,
     port: u16,
+    tls: Option<Tls>,
     syslog: Syslog,
-    stream: Connection<TcpStream>,
-    unconfirmed: Vec<u8>,
+    link: Option<Link>,
+    /// The last line that is delivered.
+    line: u64,
+    is_last: bool,
+    limits: Limits,
+}
+
+/// How long what may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    idle: Duration,
+    longest: Duration,
+    stall: Duration,
+    most_lines: usize,
+    held: u64,
+}
+
+/// A connection and what it carries.
+#[derive(Debug)]
+struct Link {
+    stream: Stream,
+    marks: VecDeque<Mark>,
+    /// When the first line that is not known to be read was put in.
+    begun: Instant,
+    /// When the last line was put in.
+    fed: Instant,
+    /// When the receiver last acknowledged anything.
+    moved: Instant,
+    acknowledged: u64,
+    is_ending: bool,
+}
+
+/// A line, and where it ends in the octets of the connection.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    line: u64,
+    end: u64,
 }
 
 impl Tcp {
@@ -32,37 +87,124 @@ impl Tcp {
             name,
             host: host.to_owned(),
             port,
+            tls: None,
             syslog,
-            stream: Connection::closed(),
-            unconfirmed: Vec::new(),
+            link: None,
+            line: 0,
+            is_last: false,
+            limits: Limits {
+                idle: IDLE,
+                longest: LONGEST,
+                stall: STALL_LIMIT,
+                most_lines: MOST_LINES,
+                held: HELD,
+            },
         }
     }
 
-    /// Writes to a connection that is open as far as can be told. A new one starts with what is unconfirmed.
-    fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.stream.close_unless(is_open);
-        let open = || {
-            let mut stream = to_any_address(&self.host, self.port, connect)?;
-            stream.write_all(&self.unconfirmed)?;
-            Ok(stream)
+    /// Returns the same with TLS.
+    pub(super) fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    fn send(&mut self, number: u64, message: &str) -> io::Result<()> {
+        let link = match &mut self.link {
+            Some(link) => link,
+            none => none.insert(Link::new(Stream::connect(&self.host, self.port, self.tls.as_ref())?)),
         };
-        self.stream.send(open, |stream| stream.write_all(octets))
+        link.put(number, &format!("{} {message}", message.len()))?;
+        link.stream.push()
     }
 
-    fn send(&mut self, message: &str) -> io::Result<()> {
-        if self.unconfirmed.len() >= UNCONFIRMED {
-            self.confirm()?;
+    /// Goes on; returns the last line that is known to be read, and whether the connection is over.
+    fn go_on(&mut self, patience: Duration) -> io::Result<()> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let is_over = link.turn(patience, self.is_last, &self.limits).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::TimedOut {
+                self.limits.most_lines = (self.limits.most_lines / 4).max(FEWEST_LINES);
+            }
+        })?;
+        let read_through = if is_over {
+            u64::MAX
+        } else {
+            link.acknowledged.saturating_sub(self.limits.held)
+        };
+        while let Some(mark) = link.marks.pop_front_if(|mark| mark.end <= read_through) {
+            self.line = mark.line;
+            link.begun = Instant::now();
         }
-        let frame = format!("{} {message}", message.len());
-        self.write(frame.as_bytes())?;
-        self.unconfirmed.extend_from_slice(frame.as_bytes());
+        if is_over {
+            self.link = None;
+            self.limits.most_lines = (self.limits.most_lines * 2).min(MOST_LINES);
+        }
+        Ok(())
+    }
+}
+
+impl Link {
+    fn new(stream: Stream) -> Self {
+        let now = Instant::now();
+        Self {
+            stream,
+            marks: VecDeque::new(),
+            begun: now,
+            fed: now,
+            moved: now,
+            acknowledged: 0,
+            is_ending: false,
+        }
+    }
+
+    fn put(&mut self, line: u64, frame: &str) -> io::Result<()> {
+        let now = Instant::now();
+        if self.acknowledged == self.stream.end_of_octets() {
+            // Nothing was under way that could have moved.
+            self.moved = now;
+        }
+        let end = self.stream.put(frame.as_bytes())?;
+        self.marks.push_back(Mark { line, end });
+        self.fed = now;
         Ok(())
     }
 
-    fn confirm(&mut self) -> io::Result<()> {
-        if !self.unconfirmed.is_empty() {
-            self.write(&[])?;
-            self.unconfirmed.clear();
+    /// Sends, listens and looks how far the receiver is; says whether the connection was ended in order by both sides.
+    fn turn(&mut self, patience: Duration, is_last: bool, limits: &Limits) -> io::Result<bool> {
+        let now = Instant::now();
+        let is_due = is_last
+            || self.marks.len() >= limits.most_lines
+            || now.duration_since(self.fed) >= limits.idle
+            || now.duration_since(self.begun) >= limits.longest;
+        self.stream.push()?;
+        self.listen()?;
+        if is_due && !self.is_ending {
+            self.is_ending = true;
+            self.moved = now;
+            self.stream.end()?;
+            self.stream.push()?;
+        }
+        self.stream.wait(patience)?;
+        self.stream.push()?;
+        self.listen()?;
+        if self.is_ending && self.stream.is_over()? {
+            return Ok(true);
+        }
+        let acknowledged = self.stream.acknowledged()?;
+        let now = Instant::now();
+        if acknowledged > self.acknowledged {
+            (self.acknowledged, self.moved) = (acknowledged, now);
+        }
+        let is_waiting = self.is_ending || self.acknowledged < self.stream.end_of_octets();
+        if is_waiting && now.duration_since(self.moved) >= limits.stall {
+            return Err(unread(limits.stall));
+        }
+        Ok(false)
+    }
+
+    /// Drops what the receiver says. That it ends the connection before we do is a break.
+    fn listen(&mut self) -> io::Result<()> {
+        self.stream.read(&mut Vec::new())?;
+        if self.stream.is_ended_there() && !self.is_ending {
+            return Err(self.stream.closed_first());
         }
         Ok(())
     }
@@ -73,136 +215,46 @@ impl Sink for Tcp {
         &self.name
     }
 
-    fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
+    fn resume(&mut self, position: SinkPosition) -> Result<(), SinkError> {
+        self.line = position.line;
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.link.as_ref().is_none_or(|link| {
+            !link.is_ending && link.marks.len() < self.limits.most_lines && link.stream.waiting() < WAITING
+        })
+    }
+
+    fn deliver(&mut self, number: u64, alert: &Alert) -> Result<(), SinkError> {
+        self.is_last = false;
         let message = self.syslog.message(alert);
-        self.send(&message).map_err(|error| failed(&self.name, error))
+        self.send(number, &message).map_err(|error| {
+            self.link = None;
+            failed(&self.name, error)
+        })
     }
 
-    fn flush(&mut self) -> Result<(), SinkError> {
-        self.confirm().map_err(|error| failed(&self.name, error))
+    fn turn(&mut self, patience: Duration) -> Result<(), SinkError> {
+        self.go_on(patience).map_err(|error| {
+            self.link = None;
+            failed(&self.name, error)
+        })
     }
-}
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)?;
-    stream.set_write_timeout(Some(WRITE_LIMIT))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// Says whether the receiver has neither closed nor reset the connection; anything that it sent is read and dropped.
-fn is_open(mut stream: &TcpStream) -> bool {
-    if stream.set_nonblocking(true).is_err() {
-        return false;
+    fn hurry(&mut self) {
+        self.limits.stall = self.limits.stall.min(LAST_STALL_LIMIT);
     }
-    let would_block = loop {
-        match stream.read(&mut [0; 256]) {
-            Ok(0) => break false,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => break error.kind() == io::ErrorKind::WouldBlock,
-        }
-    };
-    would_block && stream.set_nonblocking(false).is_ok()
+
+    fn end(&mut self) {
+        self.is_last = true;
+    }
+
+    fn position(&self) -> SinkPosition {
+        SinkPosition::at(self.line)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-    use crate::model::sample;
-
-    fn pair() -> (TcpListener, Tcp, Syslog) {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let syslog = Syslog::new("h", 1);
-        (
-            listener,
-            Tcp::new("tcp".to_owned(), "127.0.0.1", port, syslog.clone()),
-            syslog,
-        )
-    }
-
-    /// Reads one message, octet by octet as the length says.
-    fn receive(stream: &mut TcpStream) -> String {
-        let mut length = 0;
-        loop {
-            let mut octet = [0];
-            stream.read_exact(&mut octet).unwrap();
-            match octet[0] {
-                b' ' => break,
-                digit => length = length * 10 + usize::from(digit - b'0'),
-            }
-        }
-        let mut message = vec![0; length];
-        stream.read_exact(&mut message).unwrap();
-        String::from_utf8(message).unwrap()
-    }
-
-    /// Waits until the receiver's end of the connection has arrived here.
-    fn wait_for_end(sink: &Tcp) {
-        let ended = sink.stream.0.as_ref().unwrap().peek(&mut [0]);
-        assert!(matches!(ended, Ok(0) | Err(_)));
-    }
-
-    #[test]
-    fn messages_are_counted_and_can_be_taken_apart() {
-        let (listener, mut sink, syslog) = pair();
-        let alerts = [1, 2, 3].map(sample::revision);
-        for alert in &alerts {
-            sink.deliver(alert).unwrap();
-        }
-        sink.flush().unwrap();
-        let (mut stream, _) = listener.accept().unwrap();
-        for alert in &alerts {
-            assert_eq!(receive(&mut stream), syslog.message(alert));
-        }
-    }
-
-    #[test]
-    fn a_restarted_receiver_gets_what_was_not_confirmed_and_the_next() {
-        let (listener, mut sink, syslog) = pair();
-        sink.deliver(&sample::revision(1)).unwrap();
-        sink.flush().unwrap();
-        sink.deliver(&sample::revision(2)).unwrap();
-        drop(listener.accept().unwrap());
-        wait_for_end(&sink);
-        sink.deliver(&sample::revision(3)).unwrap();
-        sink.flush().unwrap();
-        let (mut stream, _) = listener.accept().unwrap();
-        for revision in [2, 3] {
-            assert_eq!(receive(&mut stream), syslog.message(&sample::revision(revision)));
-        }
-    }
-
-    #[test]
-    fn a_flush_while_the_receiver_is_away_fails_and_a_later_one_sends_again() {
-        let (listener, mut sink, syslog) = pair();
-        let address = listener.local_addr().unwrap();
-        sink.deliver(&sample::revision(1)).unwrap();
-        drop(listener.accept().unwrap());
-        drop(listener);
-        wait_for_end(&sink);
-        assert!(sink.flush().is_err());
-        assert!(sink.deliver(&sample::revision(2)).is_err());
-        let listener = TcpListener::bind(address).unwrap();
-        sink.flush().unwrap();
-        let (mut stream, _) = listener.accept().unwrap();
-        assert_eq!(receive(&mut stream), syslog.message(&sample::revision(1)));
-    }
-
-    #[test]
-    fn what_a_receiver_says_is_dropped() {
-        let (listener, mut sink, syslog) = pair();
-        sink.deliver(&sample::revision(1)).unwrap();
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.write_all(&[b'x'; 1000]).unwrap();
-        sink.stream.0.as_ref().unwrap().peek(&mut [0]).unwrap();
-        sink.deliver(&sample::revision(2)).unwrap();
-        sink.flush().unwrap();
-        for revision in [1, 2] {
-            assert_eq!(receive(&mut stream), syslog.message(&sample::revision(revision)));
-        }
-    }
-}
+#[path = "tcp_tests.rs"]
+mod tests;

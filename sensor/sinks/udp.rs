@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use super::{Connection, Syslog, WRITE_LIMIT, failed, to_any_address};
-use crate::model::{Alert, Sink, SinkError};
+use crate::model::{Alert, Sink, SinkError, SinkPosition};
 
 /// A receiver of datagrams.
 ///
@@ -16,6 +17,7 @@ pub struct Udp {
     host: String,
     port: u16,
     syslog: Syslog,
+    line: u64,
     socket: Connection<UdpSocket>,
 }
 
@@ -28,6 +30,7 @@ impl Udp {
             host: host.to_owned(),
             port,
             syslog,
+            line: 0,
             socket: Connection::closed(),
         }
     }
@@ -43,13 +46,28 @@ impl Sink for Udp {
         &self.name
     }
 
-    fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
-        let message = self.syslog.message(alert);
-        self.send(&message).map_err(|error| failed(&self.name, error))
+    fn resume(&mut self, position: SinkPosition) -> Result<(), SinkError> {
+        self.line = position.line;
+        Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), SinkError> {
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn deliver(&mut self, number: u64, alert: &Alert) -> Result<(), SinkError> {
+        let message = self.syslog.message(alert);
+        self.send(&message).map_err(|error| failed(&self.name, error))?;
+        self.line = number;
         Ok(())
+    }
+
+    fn turn(&mut self, _: Duration) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn position(&self) -> SinkPosition {
+        SinkPosition::at(self.line)
     }
 }
 
@@ -80,8 +98,8 @@ mod tests {
             let mut octets = [0; 4096];
             for revision in [1, 2] {
                 let alert = sample::revision(revision);
-                sink.deliver(&alert).unwrap();
-                sink.flush().unwrap();
+                sink.deliver(u64::from(revision), &alert).unwrap();
+                assert_eq!(sink.position().line, u64::from(revision));
                 let (length, _) = receiver.recv_from(&mut octets).unwrap();
                 assert_eq!(&octets[..length], syslog.message(&alert).as_bytes());
             }
@@ -92,7 +110,7 @@ mod tests {
     fn a_name_without_an_address_is_an_error() {
         let mut sink = Udp::new("udp".to_owned(), "", 1, Syslog::new("h", 1));
         assert!(
-            sink.deliver(&sample::domain_alert())
+            sink.deliver(1, &sample::domain_alert())
                 .unwrap_err()
                 .to_string()
                 .starts_with("udp: ")

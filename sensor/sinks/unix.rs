@@ -6,9 +6,10 @@
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Connection, Syslog, WRITE_LIMIT, failed};
-use crate::model::{Alert, Sink, SinkError};
+use crate::model::{Alert, Sink, SinkError, SinkPosition};
 
 /// A receiver on this host.
 ///
@@ -19,6 +20,7 @@ pub struct Unix {
     name: String,
     path: PathBuf,
     syslog: Syslog,
+    line: u64,
     socket: Connection<UnixDatagram>,
 }
 
@@ -30,6 +32,7 @@ impl Unix {
             name,
             path: path.to_owned(),
             syslog,
+            line: 0,
             socket: Connection::closed(),
         }
     }
@@ -45,13 +48,28 @@ impl Sink for Unix {
         &self.name
     }
 
-    fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
-        let message = self.syslog.message(alert);
-        self.send(&message).map_err(|error| failed(&self.name, error))
+    fn resume(&mut self, position: SinkPosition) -> Result<(), SinkError> {
+        self.line = position.line;
+        Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), SinkError> {
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn deliver(&mut self, number: u64, alert: &Alert) -> Result<(), SinkError> {
+        let message = self.syslog.message(alert);
+        self.send(&message).map_err(|error| failed(&self.name, error))?;
+        self.line = number;
         Ok(())
+    }
+
+    fn turn(&mut self, _: Duration) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn position(&self) -> SinkPosition {
+        SinkPosition::at(self.line)
     }
 }
 
@@ -73,16 +91,17 @@ mod tests {
         let path = folder.path().join("log");
         let syslog = Syslog::new("h", 1);
         let mut sink = Unix::new("unix".to_owned(), &path, syslog.clone());
-        assert!(sink.deliver(&sample::revision(1)).is_err());
+        assert!(sink.deliver(1, &sample::revision(1)).is_err());
         let mut octets = [0; 4096];
         for revision in [1, 2] {
             let receiver = UnixDatagram::bind(&path).unwrap();
             if revision == 2 {
                 // The old socket is gone: one refusal, then the new one.
-                assert!(sink.deliver(&sample::revision(2)).is_err());
+                assert!(sink.deliver(2, &sample::revision(2)).is_err());
             }
             let alert = sample::revision(revision);
-            sink.deliver(&alert).unwrap();
+            sink.deliver(u64::from(revision), &alert).unwrap();
+            assert_eq!(sink.position().line, u64::from(revision));
             let length = receiver.recv(&mut octets).unwrap();
             assert_eq!(&octets[..length], syslog.message(&alert).as_bytes());
             std::fs::remove_file(&path).unwrap();

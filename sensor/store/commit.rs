@@ -140,7 +140,7 @@ impl Store {
         changes.put(Table::Meta, &v1::recent_key(place), v1::encode_time(batch.at))?;
         let digest = writer.digest.map(|before| unfinished::digest(before, batch));
         if let Some(digest) = digest {
-            changes.put(Table::Meta, unfinished::DIGEST, v1::encode_position(digest))?;
+            changes.put(Table::Meta, unfinished::DIGEST, v1::encode_digest(digest))?;
         }
         changes.baseline(batch, writer.committed.folded_through, self.expiry.pair_cutoff())?;
         changes.alerts(batch, writer.committed.outbox_end)?;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Alert, Durability, LedgerError};
+use crate::model::{Alert, Durability, LedgerError, SinkPosition};
 
 use super::Store;
 use super::table::Table;
@@ -44,12 +44,12 @@ impl Store {
         self.outbox_end.load(Ordering::Acquire)
     }
 
-    /// Returns the number of the last line that a sink took, or `None` for a sink that is new.
+    /// Returns how far a sink has come, or `None` for a sink that is new.
     ///
     /// # Errors
     ///
     /// `Failed` when the disk fails, `Damaged` when the position cannot be read.
-    pub fn position(&self, sink: &str) -> Result<Option<u64>, LedgerError> {
+    pub fn position(&self, sink: &str) -> Result<Option<SinkPosition>, LedgerError> {
         self.rows.read(Table::Meta, &v1::sink_key(sink), v1::decode_position)
     }
 
@@ -58,7 +58,7 @@ impl Store {
     /// # Errors
     ///
     /// As [`Store::position`].
-    pub fn positions(&self) -> Result<Vec<(String, u64)>, LedgerError> {
+    pub fn positions(&self) -> Result<Vec<(String, SinkPosition)>, LedgerError> {
         self.rows
             .scan_prefix(Table::Meta, &v1::sink_key(""))?
             .map(|row| {
@@ -70,13 +70,13 @@ impl Store {
             .collect()
     }
 
-    /// Keeps the number of the last line that a sink took. It reaches the disk with the next sync: after a crash a sink
-    /// may be given lines once more.
+    /// Keeps how far a sink has come. It reaches the disk with the next sync: after a crash a sink may be given lines once
+    /// more.
     ///
     /// # Errors
     ///
     /// `Failed` when the disk fails.
-    pub fn set_position(&self, sink: &str, position: u64) -> Result<(), LedgerError> {
+    pub fn set_position(&self, sink: &str, position: SinkPosition) -> Result<(), LedgerError> {
         let mut changes = WriteBatch::default();
         let key = v1::sink_key(sink);
         changes.put_cf(self.rows.family(Table::Meta)?, key, v1::encode_position(position));
@@ -94,19 +94,16 @@ impl Store {
         self.rows.write(changes, Durability::Grouped)
     }
 
-    /// Deletes lines: those up to `taken_through`, which every sink took, and the oldest of the others beyond `most`.
-    ///
-    /// Returns how many of the others were deleted, which the caller counts and reports.
+    /// Deletes the lines up to `through`, but for those that a run may have to give again. Returns how many of them have numbers greater than `taken_through`, up to which
+    /// every sink took them; the caller counts and reports those.
     ///
     /// # Errors
     ///
     /// `Failed` when the disk fails; then nothing was deleted.
-    pub fn trim_outbox(&self, taken_through: u64, most: u64) -> Result<u64, LedgerError> {
+    pub fn trim_outbox(&self, through: u64, taken_through: u64) -> Result<u64, LedgerError> {
         let mut start = self.outbox_start.lock().unwrap_or_else(PoisonError::into_inner);
-        let end = self.outbox_end();
-        let taken_through = taken_through.min(end);
         let kept = self.kept_for_run().unwrap_or(u64::MAX);
-        let through = taken_through.max(end.saturating_sub(most)).min(kept);
+        let through = through.min(self.outbox_end()).min(kept);
         if through < *start {
             return Ok(0);
         }

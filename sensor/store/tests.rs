@@ -271,7 +271,7 @@ fn a_temporary_ledger_leaves_nothing_behind() {
 }
 
 #[test]
-fn rule_a4_what_every_sink_took_goes_and_what_does_not_fit_is_counted() {
+fn rule_a4_lines_go_from_the_oldest_on_and_what_a_sink_had_not_taken_is_counted() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let line = samples::alert().new_tree(&mut runner).unwrap().current();
     let folder = tempfile::tempdir().unwrap();
@@ -284,26 +284,35 @@ fn rule_a4_what_every_sink_took_goes_and_what_does_not_fit_is_counted() {
     batch.deliver = vec![line; 10];
     store.commit(&batch).unwrap();
     assert_eq!(store.position("syslog").unwrap(), None);
-    store.set_position("syslog", 3).unwrap();
-    store.set_position("alerts", 9).unwrap();
+    let file = Some(FilePlace {
+        device: 1,
+        inode: 2,
+        length: 3,
+    });
+    let alerts = SinkPosition { line: 9, file };
+    store.set_position("syslog", SinkPosition::at(3)).unwrap();
+    store.set_position("alerts", alerts).unwrap();
     assert_eq!(
         store.positions().unwrap(),
-        [("alerts".to_owned(), 9), ("syslog".to_owned(), 3)]
+        [
+            ("alerts".to_owned(), alerts),
+            ("syslog".to_owned(), SinkPosition::at(3))
+        ]
     );
-    assert_eq!(store.trim_outbox(3, 100).unwrap(), 0);
+    assert_eq!(store.trim_outbox(3, 3).unwrap(), 0);
     assert_eq!(numbers(&store), [4, 5, 6, 7, 8, 9, 10]);
-    assert_eq!(store.trim_outbox(3, 100).unwrap(), 0);
-    assert_eq!(store.trim_outbox(4, 4).unwrap(), 2);
+    assert_eq!(store.trim_outbox(3, 3).unwrap(), 0);
+    assert_eq!(store.trim_outbox(6, 4).unwrap(), 2);
     assert_eq!(numbers(&store), [7, 8, 9, 10]);
-    assert_eq!(store.trim_outbox(99, 4).unwrap(), 0);
+    assert_eq!(store.trim_outbox(99, 99).unwrap(), 0);
     drop(store);
     let store = open(folder.path());
     assert_eq!(numbers(&store), [0; 0]);
-    assert_eq!(store.position("syslog").unwrap(), Some(3));
+    assert_eq!(store.position("syslog").unwrap(), Some(SinkPosition::at(3)));
     batch.sequence = 2;
     store.commit(&batch).unwrap();
     assert_eq!(numbers(&store), (11..=20).collect::<Vec<_>>());
-    assert_eq!(store.trim_outbox(3, 4).unwrap(), 6);
+    assert_eq!(store.trim_outbox(16, 3).unwrap(), 6);
     store.forget_position("alerts").unwrap();
     assert_eq!(store.positions().unwrap().len(), 1);
 }

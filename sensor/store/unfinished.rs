@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use foldhash::quality::FixedState;
 use std::hash::{BuildHasher, Hasher};
 
-use crate::model::{Batch, LedgerError};
+use crate::model::{Batch, LedgerError, SinkPosition};
 
 use super::folder::{self, failed};
 use super::rows::Log;
@@ -102,8 +102,12 @@ impl Store {
             return Ok(Beginning::Anew);
         };
         let outbox_start = Self::outbox_start_of(&before, told)?;
-        self.set_position(told, outbox_start)?;
-        let digest = self.rows.read(Table::Meta, DIGEST, v1::decode_position)?.unwrap_or(0);
+        let position = SinkPosition {
+            line: outbox_start,
+            ..SinkPosition::default()
+        };
+        self.set_position(told, position)?;
+        let digest = self.rows.read(Table::Meta, DIGEST, v1::decode_digest)?.unwrap_or(0);
         let committed = now - before.lock_writer().sequence();
         before.lock_writer().digest = Some(0);
         self.lock_writer().digest = Some(digest);
@@ -120,7 +124,8 @@ impl Store {
 
     /// Returns the number of the last line that a sink had when a run began; a new one begins with the run.
     fn outbox_start_of(before: &Self, sink: &str) -> Result<u64, LedgerError> {
-        Ok(before.position(sink)?.unwrap_or_else(|| before.outbox_end()))
+        let position = before.position(sink)?;
+        Ok(position.map_or_else(|| before.outbox_end(), |position| position.line))
     }
 
     /// Tells that the run has ended, with everything in the ledger.

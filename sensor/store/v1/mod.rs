@@ -27,8 +27,8 @@ pub use name::{NameRows, decode_names, end_names, rows_of};
 pub use pair::{add_to_journal, decode_journal, decode_page, encode_page, page_span};
 pub use pending::{decode_pending, encode_pending};
 pub use row::{
-    Committed, decode_alert, decode_committed, decode_json, decode_position, decode_time, encode_alert,
-    encode_committed, encode_json, encode_position, encode_time, time_of_alert,
+    Committed, decode_alert, decode_committed, decode_digest, decode_json, decode_position, decode_time, encode_alert,
+    encode_committed, encode_digest, encode_json, encode_position, encode_time, time_of_alert,
 };
 pub use workload::{decode_workload, encode_workload};
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::{AlertRecord, Timestamp};
+use crate::model::{AlertRecord, FilePlace, SinkPosition, Timestamp};
 
 use super::VERSION;
 use super::octets::{Octets, put_time, put_varint};
@@ -56,17 +56,45 @@ pub fn decode_time(row: &[u8]) -> Option<Timestamp> {
     octets.time().filter(|_| octets.is_empty())
 }
 
-/// Writes how far a sink has come.
-pub fn encode_position(position: u64) -> Vec<u8> {
+/// Writes the digest over the batches of a run.
+pub fn encode_digest(digest: u64) -> Vec<u8> {
     let mut row = vec![VERSION];
-    put_varint(&mut row, position);
+    row.extend_from_slice(&digest.to_le_bytes());
+    row
+}
+
+/// Reads the digest over the batches of a run.
+pub fn decode_digest(row: &[u8]) -> Option<u64> {
+    let mut octets = Octets::of(row)?;
+    let digest = octets.array()?;
+    octets.is_empty().then_some(u64::from_le_bytes(digest))
+}
+
+/// Writes how far a sink has come: the line, and behind it, for a file, which one and its length.
+pub fn encode_position(position: SinkPosition) -> Vec<u8> {
+    let mut row = vec![VERSION];
+    put_varint(&mut row, position.line);
+    if let Some(file) = position.file {
+        for number in [file.device, file.inode, file.length] {
+            put_varint(&mut row, number);
+        }
+    }
     row
 }
 
 /// Reads how far a sink has come.
-pub fn decode_position(row: &[u8]) -> Option<u64> {
+pub fn decode_position(row: &[u8]) -> Option<SinkPosition> {
     let mut octets = Octets::of(row)?;
-    octets.varint().filter(|_| octets.is_empty())
+    let line = octets.varint()?;
+    if octets.is_empty() {
+        return Some(SinkPosition::at(line));
+    }
+    let file = FilePlace {
+        device: octets.varint()?,
+        inode: octets.varint()?,
+        length: octets.varint()?,
+    };
+    octets.is_empty().then_some(SinkPosition { line, file: Some(file) })
 }
 
 /// Writes a record as JSON.
@@ -133,17 +161,20 @@ mod tests {
         }
 
         #[test]
-        fn where_the_ledger_stands_comes_back(sequence: u64, at: i64, outbox_end: u64, folded_through: u64) {
+        fn where_the_ledger_stands_comes_back(sequence: u64, at: i64, outbox_end: u64, folded_through: u64, file: Option<[u64; 3]>) {
             let committed = Committed { sequence, at: Timestamp(at), outbox_end, folded_through };
             prop_assert_eq!(decode_committed(&encode_committed(committed)), Some(committed));
-            prop_assert_eq!(decode_position(&encode_position(outbox_end)), Some(outbox_end));
+            let file = file.map(|[device, inode, length]| FilePlace { device, inode, length });
+            let position = SinkPosition { line: outbox_end, file };
+            prop_assert_eq!(decode_position(&encode_position(position)), Some(position));
             prop_assert_eq!(decode_time(&encode_time(Timestamp(at))), Some(Timestamp(at)));
         }
 
         #[test]
         fn decoding_any_octets_never_panics(mut row: Vec<u8>) {
             row.insert(0, VERSION);
-            let _ = (decode_committed(&row), decode_time(&row), decode_position(&row), decode_alert(&row));
+            let _ = (decode_committed(&row), decode_time(&row), decode_digest(&row));
+            let _ = (decode_position(&row), decode_alert(&row));
             let _ = decode_json::<OpenAlert>(&row);
         }
     }
