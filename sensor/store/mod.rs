@@ -14,6 +14,7 @@ mod holders;
 mod ledger;
 mod outbox;
 mod rows;
+mod survey;
 mod table;
 mod tools;
 mod v1;
@@ -42,6 +43,7 @@ use expiry::Expiry;
 use rows::{Log, Rows};
 use table::Table;
 
+pub use survey::{Extent, Standing};
 pub use tools::{Alerts, AllPairs};
 
 /// What a ledger that is only read keeps in memory.

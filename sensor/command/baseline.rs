@@ -1,0 +1,32 @@
+//! `sensor baseline`: what is known of workloads, and the tools that change it.
+
+mod export;
+mod find;
+mod show;
+mod stats;
+
+use super::exit::Error;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List workloads and how far they have learnt, or one workload's pairs.
+    Show(show::Arguments),
+    /// Say how much the ledger holds.
+    Stats(stats::Arguments),
+    /// Write the whole baseline as JSON Lines, in an order that depends on nothing but what it holds.
+    Export(export::Arguments),
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
+    match &arguments.command {
+        Command::Show(arguments) => show::run(arguments),
+        Command::Stats(arguments) => stats::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+    }
+}
