@@ -5,6 +5,7 @@
 
 mod changes;
 mod index;
+mod join;
 mod loaded;
 mod pairs;
 mod shared;

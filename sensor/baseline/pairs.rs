@@ -50,7 +50,7 @@ pub struct Baseline {
     window: Span,
     retention: Span,
     hasher: foldhash::fast::RandomState,
-    shared: Shared,
+    pub(super) shared: Shared,
     /// By number, since workloads are numbered in order; those that are not in memory are absent.
     pub(super) workloads: Vec<Option<Loaded>>,
     /// Workloads with changes that only journal rows hold, by the first of these rows.
@@ -154,7 +154,7 @@ impl Baseline {
     }
 
     /// The table of pairs looks at 32 bits; the seed keeps those who choose names from choosing them.
-    fn hash(&self, key: &PairKey) -> u32 {
+    pub(super) fn hash(&self, key: &PairKey) -> u32 {
         (self.hasher.hash_one(key) >> 32) as u32
     }
 
@@ -174,7 +174,7 @@ impl Baseline {
         self.workloads.get_mut(workload.0 as usize)?.as_mut()
     }
 
-    fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
+    pub(super) fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
         let sequence = self.sequence;
         if self.get(workload).is_none() {
             let mut loaded = Loaded::default();
@@ -385,11 +385,13 @@ impl Baseline {
     }
 }
 
-const fn stretch(day: Day) -> i32 {
+/// Returns the stretch of days that shares an entry of the index.
+pub(super) const fn stretch(day: Day) -> i32 {
     day.0.div_euclid(INDEX_STRETCH_DAYS)
 }
 
-fn holder(workload: WorkloadId, key: &PairKey, day: Day) -> Holder {
+/// Returns the entry of the index for a pair with a contact on a day.
+pub(super) fn holder(workload: WorkloadId, key: &PairKey, day: Day) -> Holder {
     Holder {
         destination: key.index_hash(),
         workload,

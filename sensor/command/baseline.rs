@@ -2,6 +2,7 @@
 
 mod export;
 mod find;
+mod merge;
 mod show;
 mod stats;
 
@@ -21,6 +22,8 @@ enum Command {
     Stats(stats::Arguments),
     /// Write the whole baseline as JSON Lines, in an order that depends on nothing but what it holds.
     Export(export::Arguments),
+    /// Take other baselines over, so that two sensors' make one.
+    Merge(merge::Arguments),
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
@@ -28,5 +31,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Show(arguments) => show::run(arguments),
         Command::Stats(arguments) => stats::run(arguments),
         Command::Export(arguments) => export::run(arguments),
+        Command::Merge(arguments) => merge::run(arguments),
     }
 }

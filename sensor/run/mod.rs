@@ -6,6 +6,7 @@ mod deliver;
 mod error;
 mod files;
 mod live;
+mod merge;
 mod pipeline;
 mod places;
 mod queue;
@@ -13,5 +14,6 @@ mod replay;
 
 pub use error::RunError;
 pub use live::LiveRun;
+pub use merge::{Merged, Merging};
 pub use pipeline::Tally;
 pub use replay::{FileOrder, Progress, Replay};
