@@ -1,5 +1,6 @@
 //! `sensor baseline`: what is known of workloads, out of the ledger and into it (rules B1 to B5).
 
+mod changed;
 mod merged;
 mod shown;
 

@@ -2,6 +2,8 @@
 
 mod export;
 mod find;
+mod forget;
+mod learn;
 mod merge;
 mod show;
 mod stats;
@@ -24,6 +26,10 @@ enum Command {
     Export(export::Arguments),
     /// Take other baselines over, so that two sensors' make one.
     Merge(merge::Arguments),
+    /// Forget pairs of one workload, or all that are older than a time.
+    Forget(forget::Arguments),
+    /// Let a workload, a group or a segment learn, or end that.
+    Learn(learn::Arguments),
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
@@ -32,5 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Stats(arguments) => stats::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Merge(arguments) => merge::run(arguments),
+        Command::Forget(arguments) => forget::run(arguments),
+        Command::Learn(arguments) => learn::run(arguments),
     }
 }

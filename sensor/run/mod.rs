@@ -2,6 +2,7 @@
 //!
 //! A live run and a replay differ in values only: where frames come from, which ledger, and what a full queue means.
 
+mod change;
 mod deliver;
 mod error;
 mod files;
@@ -12,6 +13,7 @@ mod places;
 mod queue;
 mod replay;
 
+pub use change::{Learner, forget, is_pair_with, learn};
 pub use error::RunError;
 pub use live::LiveRun;
 pub use merge::{Merged, Merging};
