@@ -1,6 +1,7 @@
 //! `sensor baseline`: what is known of workloads, out of the ledger and into it (rules B1 to B5).
 
 mod changed;
+mod imported;
 mod merged;
 mod shown;
 

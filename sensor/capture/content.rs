@@ -31,7 +31,8 @@ pub(super) enum Content {
 ///
 /// # Errors
 ///
-/// When it cannot be opened or its first octets cannot be read. Reading fails as [`Content::read`] says.
+/// When it cannot be opened or its first octets cannot be read. Reading fails with `UnexpectedEof` where a compressed file
+/// is cut, with `InvalidData` where it is damaged, and with `Unsupported` where it takes what we have not.
 pub fn open_content(path: &Path) -> io::Result<impl BufRead + Send + use<>> {
     let mut file = Input::new(Box::new(File::open(path)?) as Raw);
     // Four octets tell; a file may have fewer.

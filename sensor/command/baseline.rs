@@ -3,6 +3,7 @@
 mod export;
 mod find;
 mod forget;
+mod import;
 mod learn;
 mod merge;
 mod show;
@@ -26,6 +27,8 @@ enum Command {
     Export(export::Arguments),
     /// Take other baselines over, so that two sensors' make one.
     Merge(merge::Arguments),
+    /// Take over what logs of others say: Zeek, Suricata, AWS; and exported baselines.
+    Import(import::Arguments),
     /// Forget pairs of one workload, or all that are older than a time.
     Forget(forget::Arguments),
     /// Let a workload, a group or a segment learn, or end that.
@@ -38,6 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Stats(arguments) => stats::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Merge(arguments) => merge::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Forget(arguments) => forget::run(arguments),
         Command::Learn(arguments) => learn::run(arguments),
     }

@@ -42,7 +42,7 @@ impl<R: BufRead> BaselineFile<R> {
     pub fn open(reader: R) -> io::Result<Self> {
         let refused = |problem: String| io::Error::new(io::ErrorKind::InvalidData, problem);
         let mut lines = Lines::new(reader);
-        let header = match lines.next()? {
+        let header = match lines.next_line()? {
             Some((_, Line::Whole(line))) => serde_json::from_slice(line).ok(),
             _ => None,
         };
@@ -76,8 +76,8 @@ impl<R: BufRead> BaselineFile<R> {
     /// # Errors
     ///
     /// When the file cannot be read on.
-    pub fn next(&mut self) -> io::Result<Option<Result<Item, Fault>>> {
-        let Some((number, line)) = self.lines.next()? else {
+    pub fn next_item(&mut self) -> io::Result<Option<Result<Item, Fault>>> {
+        let Some((number, line)) = self.lines.next_line()? else {
             return Ok(None);
         };
         let fault = |problem: &'static str| Fault {
@@ -132,7 +132,7 @@ mod tests {
     fn read(lines: &[&str]) -> Vec<Result<Item, Fault>> {
         let text = lines.join("\n");
         let mut file = BaselineFile::open(text.as_bytes()).unwrap();
-        std::iter::from_fn(|| file.next().unwrap()).collect()
+        std::iter::from_fn(|| file.next_item().unwrap()).collect()
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
             let mut text = format!("{HEADER}\n{WORKLOAD}\n{line}\n").into_bytes();
             text.extend(octets);
             let mut file = BaselineFile::open(text.as_slice()).unwrap();
-            while file.next().unwrap().is_some() {}
+            while file.next_item().unwrap().is_some() {}
         }
     }
 }

@@ -38,7 +38,7 @@ impl<R: BufRead> Lines<R> {
     /// # Errors
     ///
     /// When the file cannot be read on.
-    pub fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
+    pub fn next_line(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         self.line.clear();
         let mut is_too_long = false;
         loop {
@@ -83,10 +83,10 @@ mod tests {
         file.extend_from_slice(&long);
         file.extend_from_slice(b"\nb");
         let mut lines = Lines::new(io::BufReader::with_capacity(7, file.as_slice()));
-        assert_eq!(lines.next().unwrap(), Some((1, Line::Whole(b"a"))));
-        assert_eq!(lines.next().unwrap(), Some((2, Line::Whole(b""))));
-        assert_eq!(lines.next().unwrap(), Some((3, Line::TooLong)));
-        assert_eq!(lines.next().unwrap(), Some((4, Line::Whole(b"b"))));
-        assert_eq!(lines.next().unwrap(), None);
+        assert_eq!(lines.next_line().unwrap(), Some((1, Line::Whole(b"a"))));
+        assert_eq!(lines.next_line().unwrap(), Some((2, Line::Whole(b""))));
+        assert_eq!(lines.next_line().unwrap(), Some((3, Line::TooLong)));
+        assert_eq!(lines.next_line().unwrap(), Some((4, Line::Whole(b"b"))));
+        assert_eq!(lines.next_line().unwrap(), None);
     }
 }

@@ -27,6 +27,9 @@ pub enum RunError {
         /// Why.
         source: std::io::Error,
     },
+    /// Rows cannot be put in the order of time.
+    #[error("cannot keep rows in {}; TMPDIR names another folder", std::env::temp_dir().display())]
+    Rows(#[source] std::io::Error),
     /// The settings for aggregation cannot be used.
     #[error(transparent)]
     Aggregation(AggregationError),

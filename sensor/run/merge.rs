@@ -117,7 +117,7 @@ impl Merging {
             file: name.to_owned(),
             source,
         };
-        while let Some(item) = file.next().map_err(cannot)? {
+        while let Some(item) = file.next_item().map_err(cannot)? {
             match item {
                 Ok(Item::Segment(segment)) => self.take_segment(&segment),
                 Ok(Item::Resolver(resolver)) => self.take_resolver(&resolver),

@@ -6,6 +6,7 @@ mod change;
 mod deliver;
 mod error;
 mod files;
+mod import;
 mod live;
 mod merge;
 mod pipeline;
@@ -15,6 +16,7 @@ mod replay;
 
 pub use change::{Learner, forget, is_pair_with, learn};
 pub use error::RunError;
+pub use import::{Import, ImportTally};
 pub use live::LiveRun;
 pub use merge::{Merged, Merging};
 pub use pipeline::Tally;
