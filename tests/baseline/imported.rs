@@ -261,6 +261,27 @@ fn logs_of_a_capture_give_the_pairs_of_its_packets() {
 }
 
 #[test]
+fn rule_n2_a_log_without_queries_is_as_a_mirror_of_one_direction() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("frames.pcap");
+    let mut capture = crafted();
+    capture.frames.sort_by_key(|frame| frame.time);
+    capture.write(&path);
+    let mut told = Told::by(&path, SETTINGS);
+    for lookup in &mut told.lookups {
+        lookup.is_matched = false;
+    }
+    for format in ["zeek", "zeek-json"] {
+        let state = told.import(format, &told.logs(format));
+        assert_same(format, &export(&state), &told.export, &[]);
+    }
+    // Where some queries were seen, a response without one counts for nothing.
+    told.lookups[0].is_matched = true;
+    let state = told.import("some", &told.logs("zeek"));
+    assert!(!export(&state).contains("shop.example.edu"));
+}
+
+#[test]
 fn a_second_import_changes_nothing_nor_does_one_of_what_the_sensor_saw() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("frames.pcap");
@@ -439,6 +460,14 @@ fn logs_are_imported_compressed_into_a_named_segment_and_not_beside_a_sensor() {
     drop(held);
     let ran = baseline("import", &state, &arguments);
     assert_eq!(ran.status, 0, "{}", ran.said);
+    // A file that is cut is told of, and what stands before is taken over.
+    let cut = told.place("cut.gz");
+    let whole = std::fs::read(&files[0]).expect("a file");
+    std::fs::write(&cut, &whole[..whole.len() - 10]).expect("a file");
+    let ran = baseline("import", &told.place("cut"), &[text(&cut), &files[1]]);
+    assert_eq!(ran.status, 1, "{}", ran.said);
+    assert!(ran.said.ends_with("cut.gz: cannot be read: it is compressed and ends before its end\n"), "{}", ran.said);
+    assert!(!ran.said.contains(" 0 contacts"), "{}", ran.said);
     let renamed = told.export.replace(r#""segment":"-""#, r#""segment":"lab""#);
     assert_same("lab", &export(&state), &renamed, &[]);
 }

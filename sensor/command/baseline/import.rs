@@ -86,8 +86,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
         merged.pairs,
         merged.changed
     );
-    unread(&faults)?;
-    damage.map_or(Ok(()), |error| Err(error.into()))
+    let unread = unread(&faults);
+    let Some(damage) = damage else { return unread };
+    if let Err(error) = unread {
+        eprintln!("{error}");
+    }
+    Err(damage.into())
 }
 
 fn open(path: &Path, format: Option<LogFormat>) -> Result<Opened, Error> {
