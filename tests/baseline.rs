@@ -4,6 +4,8 @@ mod changed;
 mod imported;
 mod merged;
 mod shown;
+mod told;
+mod unread;
 
 use std::path::Path;
 

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::evidence::Provenance;
 use super::ledger::{ResolverState, SegmentState};
-use super::pair::{Novelty, Pair};
+use super::pair::{Fate, Novelty, Pair};
 use super::time::Timestamp;
 use super::workload::WorkloadRecord;
 
 impl Pair {
     /// Joins two pairs of the same workload and destination: the earlier first and the later last contact, the days of
-    /// both, the greater count and octets, the least ports and names of both, as many as a pair keeps, and the later
-    /// novelty; of two at one time the one that raised an alert.
+    /// both, the greater count and octets, the least ports and names of both, as many as a pair keeps, and the latest
+    /// novelty that raised an alert, else the latest.
     #[must_use]
     pub fn joined(&self, other: &Self) -> Self {
         let days = self.days().join(other.days());
@@ -35,7 +35,8 @@ impl Pair {
         names.into_iter().for_each(|name| {
             joined.add_name(name);
         });
-        let order = |novelty: &Novelty| (novelty.at, Reverse(novelty.fate));
+        // An alert is found by it; what was learnt meanwhile elsewhere, or from logs, must not hide that.
+        let order = |novelty: &Novelty| (novelty.fate == Fate::Raised, novelty.at, Reverse(novelty.fate));
         if let Some(novelty) = self.novelty().into_iter().chain(other.novelty()).max_by_key(order) {
             joined.set_novelty(novelty);
         }

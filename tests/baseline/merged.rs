@@ -1,13 +1,14 @@
 //! `merge`: two sensors' baselines make one, in any order and any number of times (rule B5).
 
 use std::io::Write;
+use std::process::Stdio;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::{baseline, export, learn, traffic};
 use crate::support::Capture;
-use crate::support::programs::{Replay, text};
+use crate::support::programs::{Replay, sensor, text};
 
 #[test]
 fn two_sensors_baselines_make_one_whichever_comes_first() {
@@ -71,17 +72,22 @@ fn what_was_merged_is_known_to_the_judge() {
     assert_eq!(replay.run(&other).alerts.len(), 1);
 }
 
-#[test]
-fn a_larger_ledger_is_merged_in_batches() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (from, into) = (folder.path().join("from"), folder.path().join("into"));
+/// Six thousand pairs of a few workloads.
+fn many() -> Capture {
     let mut capture = Capture::new();
     for n in 0..6000_i64 {
         let client = format!("10.1.{}.{}:40000", n % 7, 1 + n % 3);
         let server = format!("198.51.{}.{}:443", n / 250, 1 + n % 250);
         capture.tcp(n * 5_000_000, &client, &server, 1, 1);
     }
-    learn(&from, &capture);
+    capture
+}
+
+#[test]
+fn a_larger_ledger_is_merged_in_batches() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (from, into) = (folder.path().join("from"), folder.path().join("into"));
+    learn(&from, &many());
     let merged = baseline("merge", &into, &[text(&from)]);
     assert!(
         merged.said.contains("6000 pairs read, 6000 pairs new or changed"),
@@ -112,6 +118,25 @@ fn compressed_exports_are_merged_and_damage_is_told_by_file_and_line() {
         "{}",
         merged.said
     );
+
+    // A frame of zstd with one raw block (RFC 8878 section 3.1.1).
+    let short = whole
+        .lines()
+        .take(5)
+        .map(|line| format!("{line}\n"))
+        .collect::<String>();
+    let size = u32::try_from(short.len()).unwrap();
+    let block = (size << 3 | 1).to_le_bytes();
+    let zstd = [
+        &[0x28, 0xb5, 0x2f, 0xfd, 0xa0],
+        &size.to_le_bytes()[..],
+        &block[..3],
+        short.as_bytes(),
+    ]
+    .concat();
+    std::fs::write(place("short.zst"), &zstd).unwrap();
+    let merged = baseline("merge", &place("short"), &[text(&place("short.zst"))]);
+    assert_eq!((merged.status, export(&place("short"))), (0, short), "{}", merged.said);
 
     std::fs::write(place("cut.gz"), &gzip[..gzip.len() - 20]).unwrap();
     let merged = baseline("merge", &place("b"), &[text(&place("cut.gz"))]);
@@ -154,4 +179,34 @@ fn compressed_exports_are_merged_and_damage_is_told_by_file_and_line() {
     }
     let merged = baseline("merge", &place("d"), &[text(&place("absent"))]);
     assert_eq!((merged.status, merged.said.lines().count()), (1, 1), "{}", merged.said);
+}
+
+#[test]
+fn a_merge_that_is_killed_is_made_whole_by_the_same_merge() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| folder.path().join(name);
+    learn(&place("from"), &many());
+    let whole = export(&place("from"));
+    let file = place("from.jsonl");
+    std::fs::write(&file, &whole).expect("a file");
+    let mut met = Vec::new();
+    for percent in [20, 50, 80, 99] {
+        let state = place(&percent.to_string());
+        let mut command = sensor(&["baseline", "merge", "--state", text(&state), "/dev/stdin"]);
+        command.stdin(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("sensor can be run");
+        let mut input = child.stdin.take().expect("a pipe");
+        // A pipe holds 64 KiB: once the write is through, the rest was read.
+        input
+            .write_all(&whole.as_bytes()[..whole.len() * percent / 100])
+            .expect("merge reads its input");
+        child.kill().expect("merge can be killed");
+        child.wait().expect("merge ended");
+        drop(input);
+        met.push(baseline("export", &state, &[]).out.lines().count());
+        let merged = baseline("merge", &state, &[text(&file)]);
+        assert_eq!(merged.status, 0, "{percent}: {}", merged.said);
+        assert_eq!(export(&state), whole, "killed at {percent} %");
+    }
+    assert!(met.iter().any(|lines| *lines > 1000 && *lines < 6000), "{met:?}");
 }
