@@ -4,6 +4,8 @@ mod export;
 mod find;
 mod forget;
 mod import;
+#[cfg(test)]
+mod laws;
 mod learn;
 mod merge;
 mod show;

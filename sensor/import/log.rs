@@ -13,6 +13,11 @@ use super::format::LogFormat;
 use super::lines::{Line, Lines};
 use super::{aws, eve, zeek};
 
+/// Octets of the longest name: 255 octets (RFC 1035 section 3.1), each of which may be written as four.
+const LONGEST_NAME: usize = 1024;
+/// Names between the one asked and its addresses; resolvers give up long before.
+const LONGEST_CHAIN: usize = 64;
+
 /// A log as it is read.
 pub struct LogFile<R> {
     lines: Lines<R>,
@@ -90,6 +95,7 @@ impl<R: BufRead> LogFile<R> {
             };
             let mut rows = Vec::new();
             let taken = self.state.take(self.format, text, &mut rows);
+            let taken = taken.and_then(|()| sound(&mut rows));
             self.ready.extend(rows);
             let problem = match taken {
                 Ok(()) => continue,
@@ -191,6 +197,22 @@ impl State {
         out.extend(aws::flow(&Cells::Table(columns, &cells))?.map(ImportedRow::Flow));
         Ok(())
     }
+}
+
+/// Takes out what no DNS message can hold.
+fn sound(rows: &mut Vec<ImportedRow>) -> Result<(), Problem> {
+    let count = rows.len();
+    rows.retain(|row| match row {
+        ImportedRow::Flow(_) => true,
+        ImportedRow::Lookup(lookup) => {
+            let mut names = lookup.chain.iter().chain([&lookup.name]);
+            names.all(|name| name.len() <= LONGEST_NAME) && lookup.chain.len() <= LONGEST_CHAIN
+        }
+    });
+    if rows.len() < count {
+        return Err("a name or its chain is longer than DNS allows".into());
+    }
+    Ok(())
 }
 
 fn object(line: &str) -> Result<Map<String, Value>, Problem> {

@@ -56,7 +56,7 @@ fn allow_reading(file: &File) -> std::io::Result<()> {
 }
 
 /// Writes everything; memory holds one workload's pairs at a time, and what the journal has.
-fn write_all(store: &Store, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn write_all(store: &Store, out: &mut impl Write) -> Result<(), Error> {
     let mut standing = store.standing()?;
     let pairs = store.all_pairs()?;
     write(out, &BaselineLine::Baseline(BaselineHeader::new(standing.at)))?;

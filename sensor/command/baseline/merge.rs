@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::alerting::harmless;
 use crate::capture::open_content;
 use crate::import::{BaselineFile, Faults};
 use crate::model::{Event, Policy, Span};
@@ -94,7 +95,8 @@ pub(super) fn tell(events: &[Event]) {
 /// Tells which rows could not be read; fails if there are any.
 pub(super) fn unread(faults: &Faults) -> Result<(), Error> {
     for line in faults.lines() {
-        eprintln!("{line}");
+        // What is wrong with a row may quote it.
+        eprintln!("{}", harmless(&line));
     }
     match faults.count() {
         0 => Ok(()),

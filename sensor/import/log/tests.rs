@@ -67,6 +67,19 @@ fn a_log_that_goes_on_in_another_format_is_told_once() {
 }
 
 #[test]
+fn names_are_no_longer_than_dns_allows() {
+    let row = |name: &str| {
+        format!(
+            r#"{{"query_timestamp":"2026-03-02T12:00:00Z","srcaddr":"10.1.0.5","query_name":"{name}","rcode":"NOERROR"}}"#
+        )
+    };
+    let text = [row(&"a".repeat(1024)), row(&"a".repeat(1025))].join("\n");
+    let rows = read(LogFormat::Route53, text.as_bytes());
+    assert_eq!(rows.len(), 2);
+    assert_eq!(faults(&rows), [(2, "a name or its chain is longer than DNS allows")]);
+}
+
+#[test]
 fn other_logs_of_zeek_are_told_once_as_tables_and_passed_over_in_a_stream() {
     let http = TABLE.replace("#path\tconn", "#path\thttp");
     let rows = read(LogFormat::Zeek, format!("{http}{http}").as_bytes());
