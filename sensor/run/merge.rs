@@ -47,8 +47,6 @@ pub struct Merging {
     state: JudgeState,
     /// Where the ledger stood at first.
     opened_at: Option<Timestamp>,
-    /// Where it stands on the disk.
-    committed_at: Option<Timestamp>,
     at: Option<Timestamp>,
     sequence: u64,
     changed_workloads: Vec<WorkloadId>,
@@ -79,7 +77,6 @@ impl Merging {
             records: Vec::new(),
             state: opening.state,
             opened_at: opening.at,
-            committed_at: opening.at,
             at: opening.at,
             sequence: opening.next_sequence,
             changed_workloads: Vec::new(),
@@ -202,9 +199,15 @@ impl Merging {
         Ok(())
     }
 
+    /// Returns a batch that changes nothing. Time stands still until all is merged: expiry goes by the least time of the
+    /// last 600 batches, and a merge has many, so that a source's wrong clock would let everything expire.
+    fn batch(&self) -> Batch {
+        Batch::empty(self.sequence, self.opened_at.unwrap_or_default())
+    }
+
     /// Writes what changed as one batch.
     fn commit(&mut self) -> Result<(), RunError> {
-        let mut batch = Batch::empty(self.sequence, self.at.unwrap_or_default());
+        let mut batch = self.batch();
         batch.journal = self.baseline.take_journal();
         self.changed_workloads.sort_unstable();
         self.changed_workloads.dedup();
@@ -225,12 +228,10 @@ impl Merging {
     }
 
     fn write(&mut self, batch: Batch) -> Result<(), RunError> {
-        // Time itself may be all that moves.
-        if batch.is_empty() && self.committed_at == self.at {
+        if batch.is_empty() {
             return Ok(());
         }
         self.store.commit(&batch)?;
-        self.committed_at = self.at;
         self.sequence += 1;
         self.baseline.begin(self.sequence);
         self.baseline.reuse(batch.journal);
@@ -246,12 +247,17 @@ impl Merging {
         let events = self.ended_in_between();
         self.commit()?;
         while let Some((journal, folded)) = self.baseline.finish(&*self.store, STEP) {
-            let mut batch = Batch::empty(self.sequence, self.at.unwrap_or_default());
+            let mut batch = self.batch();
             batch.journal = journal;
             batch.pages = folded.pages;
             batch.folded_through = folded.through;
             batch.holders = folded.holders;
             self.write(batch)?;
+        }
+        if let Some(at) = self.at
+            && self.opened_at != self.at
+        {
+            self.store.commit(&Batch::empty(self.sequence, at))?;
         }
         self.store.sync()?;
         Ok((self.merged, events))

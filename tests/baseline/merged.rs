@@ -72,6 +72,31 @@ fn what_was_merged_is_known_to_the_judge() {
     assert_eq!(replay.run(&other).alerts.len(), 1);
 }
 
+#[test]
+fn rule_b4_a_new_member_of_a_group_starts_from_the_baseline_that_was_merged() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (from, into) = (folder.path().join("from"), folder.path().join("into"));
+    learn(&from, &traffic(0));
+    let merged = baseline("merge", &into, &[text(&from)]);
+    assert_eq!(merged.status, 0, "{}", merged.said);
+    let member = "\n[[workload]]\nname = \"new\"\nprefixes = [\"10.1.0.99/32\"]\n";
+    let mut capture = Capture::new();
+    let day = 86_400_000_000_000;
+    capture.resolve(day, "10.1.0.99", "10.1.0.2", "www.example.com", "203.0.113.7");
+    capture.tcp(day + 20_000_000, "10.1.0.99:40000", "203.0.113.7:443", 5, 6);
+    for (group, alerts) in [("group = \"frontend\"\n", 0), ("group = \"backend\"\n", 1)] {
+        let state = folder.path().join(format!("{alerts}"));
+        let merged = baseline("merge", &state, &[text(&into)]);
+        assert_eq!(merged.status, 0, "{}", merged.said);
+        let replay = Replay {
+            settings: Some(format!("{}{member}{group}", super::SETTINGS)),
+            state: Some(state),
+            ..Replay::default()
+        };
+        assert_eq!(replay.run(&capture).alerts.len(), alerts, "{group}");
+    }
+}
+
 /// Six thousand pairs of a few workloads.
 fn many() -> Capture {
     let mut capture = Capture::new();
