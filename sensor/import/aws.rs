@@ -55,6 +55,14 @@ pub(super) fn columns(line: &str) -> Option<(Columns, IsHeader)> {
     is_row.then(|| (columns(DEFAULT.map(str::to_owned).into()), IsHeader::No))
 }
 
+/// Returns a row without the time that CloudWatch puts before it where it exports a log.
+pub(super) fn without_stamp(line: &str) -> &str {
+    let stamped = line.split_once(' ').filter(|(stamp, _)| {
+        stamp.ends_with('Z') && stamp.contains('T') && stamp.starts_with(|first: char| first.is_ascii_digit())
+    });
+    stamped.map_or(line, |(_, row)| row.trim_start())
+}
+
 /// Whether the line was a header or the first row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IsHeader {

@@ -43,6 +43,7 @@ impl LogFormat {
             .map(<[u8]>::trim_ascii)
             .find(|line| !line.is_empty())?;
         let line = String::from_utf8_lossy(line);
+        let line = aws::without_stamp(&line);
         if line.starts_with('{') {
             let has = |name: &str| line.contains(name);
             return if has("\"event_type\"") {
@@ -60,7 +61,7 @@ impl LogFormat {
         if line.starts_with("#separator") || line.starts_with("#fields") {
             return Some(Self::Zeek);
         }
-        aws::columns(&line).map(|_| Self::VpcFlow)
+        aws::columns(line).map(|_| Self::VpcFlow)
     }
 }
 
@@ -96,6 +97,14 @@ mod tests {
                 Some(LogFormat::VpcFlow),
             ),
             ("version srcaddr dstaddr", Some(LogFormat::VpcFlow)),
+            (
+                "2026-03-02T12:00:00.000Z 2 1 eni-1 - - - - - - - 1 2 - NODATA",
+                Some(LogFormat::VpcFlow),
+            ),
+            (
+                "2026-03-02T12:00:00Z {\"query_timestamp\":\"x\"}",
+                Some(LogFormat::Route53),
+            ),
             ("{\"a\":1}", None),
             ("time,from,to", None),
             ("", None),

@@ -143,9 +143,10 @@ impl State {
             }
             LogFormat::Zeek => self.zeek_table(line, out),
             LogFormat::Eve => Ok(eve::read(&object(trimmed)?, &mut self.eve, out)?),
-            LogFormat::VpcFlow => self.flow_log(trimmed, out),
+            LogFormat::VpcFlow => self.flow_log(aws::without_stamp(trimmed), out),
             LogFormat::Route53 => {
-                out.extend(aws::query(&object(trimmed)?)?.map(ImportedRow::Lookup));
+                let record = object(aws::without_stamp(trimmed))?;
+                out.extend(aws::query(&record)?.map(ImportedRow::Lookup));
                 Ok(())
             }
         }

@@ -27,6 +27,16 @@ fn a_row_of_the_default_format_is_a_part_of_a_flow() {
 }
 
 #[test]
+fn what_cloudwatch_exports_has_a_time_before_each_row() {
+    let stamped = format!("2026-03-02T12:00:00.000Z {DEFAULT_ROW}");
+    assert_eq!(without_stamp(&stamped), DEFAULT_ROW);
+    assert_eq!(without_stamp("2026-03-02T12:00:00.000Z {\"a\": 1}"), "{\"a\": 1}");
+    for line in [DEFAULT_ROW, "", "2026-03-02T12:00:00Z", "version srcaddr"] {
+        assert_eq!(without_stamp(line), line);
+    }
+}
+
+#[test]
 fn rows_that_say_nothing_give_nothing() {
     for line in [
         "2 123456789010 eni-1 - - - - - - - 1772452800 1772452860 - NODATA",
