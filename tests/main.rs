@@ -11,6 +11,7 @@ mod copies;
 mod crash;
 mod determinism;
 mod envelopes;
+mod estate;
 mod fragments;
 mod fuzz;
 mod inputs;

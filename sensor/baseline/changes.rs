@@ -1,5 +1,6 @@
 //! Handing changes on: journal rows, and pages that take over from them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{Holder, JournalRow, Ledger, Page, StoredPair, WorkloadId};
@@ -69,10 +70,13 @@ impl Baseline {
     }
 
     /// Returns pages that take over from journal rows if those have become long, and pages of workloads that are to be
-    /// forgotten if more than `limit` pairs are in memory; forgets those that the ledger shows whole by now.
-    pub fn fold(&mut self, ledger: &dyn Ledger, limit: usize) -> Folded {
+    /// forgotten if more than `limit` pairs are in memory, and those of workloads whose turn of the day is `due`; forgets those that the ledger shows whole by now.
+    pub fn fold(&mut self, ledger: &dyn Ledger, limit: usize, due: Option<Range<u32>>) -> Folded {
         self.recent.forget(self.sequence.saturating_sub(UNCOMMITTED));
         let mut pages = Vec::new();
+        if let Some(due) = due {
+            self.tidy(ledger, due, &mut pages);
+        }
         self.is_folding = self.journaled >= if self.is_folding { FOLD_TO } else { FOLD_AT };
         if self.is_folding {
             self.fold_oldest(ledger, FOLD_STEP, &mut pages);

@@ -19,7 +19,7 @@ impl Baseline {
         pair: &Pair,
     ) -> Result<bool, LedgerError> {
         let hash = self.hash(key);
-        let known = self.load(ledger, workload)?.slot_of(key, hash);
+        let known = self.load(ledger, workload)?.latest_slot_of(key, hash);
         let (slot, indexed) = match known {
             Some(slot) => {
                 let loaded = self.load(ledger, workload)?;

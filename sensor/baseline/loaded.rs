@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::ops::BitXor;
 
-use crate::model::{Ledger, Page, Pair, PairKey, PairKeyView, PairView, Places, StoredPair, WorkloadId};
+use crate::model::{Ledger, Page, Pair, PairKey, PairKeyView, PairView, Places, StoredPair, Timestamp, WorkloadId};
 
 /// One pair.
 #[derive(Debug, Clone)]
@@ -60,6 +60,8 @@ impl Part {
 pub(super) struct Loaded {
     parts: Vec<Part>,
     index: Places,
+    /// Slots without a pair, the least last; not known until a pair is added.
+    free: Option<Vec<u32>>,
     /// The batch from which on journal rows are needed for this workload.
     pub unfolded_since: Option<u64>,
     /// The batch that last took pages over; the ledger may not show them yet.
@@ -108,19 +110,64 @@ impl Loaded {
         self.index.insert(wide(hash), slot);
     }
 
-    /// Adds a pair in a slot of its own; slots that expired pairs left are not used again while the workload is loaded.
+    /// Adds a pair in a slot of its own: the first one that an expired pair left, or the one behind all others.
     pub fn add(&mut self, key: PairKey, hash: u32, pair: Pair) -> u32 {
-        let full = self.parts.len().saturating_sub(1) * StoredPair::A_PAGE as usize;
-        let last = self.parts.last().map_or(0, |part| part.entries.len());
-        let slot = u32::try_from(full + last).unwrap_or(u32::MAX);
+        if self.free.is_none() {
+            let slots = (0..self.end()).rev();
+            self.free = Some(slots.filter(|slot| self.entry(*slot).is_none()).collect());
+        }
+        let left = self.free.as_mut().and_then(Vec::pop);
+        let slot = left.unwrap_or_else(|| self.end());
         self.put(StoredPair { slot, key, pair }, hash);
         slot
+    }
+
+    /// Returns the slot behind all that have had a pair.
+    fn end(&self) -> u32 {
+        let full = self.parts.len().saturating_sub(1) * StoredPair::A_PAGE as usize;
+        let last = self.parts.last().map_or(0, |part| part.entries.len());
+        u32::try_from(full + last).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the pair out of a slot. The ledger may have it still; whoever comes into the slot takes its place there.
+    pub fn vacate(&mut self, slot: u32, hash_of: impl Fn(&PairKey) -> u32) {
+        let (number, at) = place(slot);
+        let Some(part) = self.parts.get_mut(number) else { return };
+        if let Some(entry) = part.entries.get_mut(at).and_then(Option::take) {
+            part.unwritten &= !(1 << at);
+            self.index.remove(wide(hash_of(&entry.key)), slot);
+        }
+    }
+
+    /// Forgets pairs whose last contact was before `cutoff`; returns how many.
+    pub fn expire(&mut self, cutoff: Timestamp, hash_of: impl Fn(&PairKey) -> u32) -> usize {
+        let is_expired = |slot: &u32| self.get(*slot).is_some_and(|pair| pair.last() < cutoff);
+        let expired: Vec<u32> = (0..self.end()).filter(is_expired).collect();
+        for slot in &expired {
+            self.vacate(*slot, &hash_of);
+        }
+        if !expired.is_empty() {
+            self.free = None;
+            let is_empty = |part: &Part| !part.is_dirty && part.entries.iter().all(Option::is_none);
+            while self.parts.last().is_some_and(is_empty) {
+                self.parts.pop();
+            }
+        }
+        expired.len()
     }
 
     /// Returns the slot of a destination.
     pub fn slot_of(&self, key: &PairKey, hash: u32) -> Option<u32> {
         let is_it = |&slot: &u32| self.entry(slot).is_some_and(|entry| entry.key == *key);
         self.index.of(wide(hash)).find(is_it)
+    }
+
+    /// Returns the slot of a destination; of several the one with the latest contact, since one that is expired may stand
+    /// beside its successor where nobody knows the retention.
+    pub fn latest_slot_of(&self, key: &PairKey, hash: u32) -> Option<u32> {
+        let is_it = |&slot: &u32| self.entry(slot).is_some_and(|entry| entry.key == *key);
+        let last = |slot: &u32| self.get(*slot).map(Pair::last);
+        self.index.of(wide(hash)).filter(is_it).max_by_key(last)
     }
 
     /// Touches where a destination is looked for.
@@ -198,13 +245,13 @@ impl Loaded {
                 (part.is_dirty, part.unwritten) = (false, 0);
                 part.look_ahead();
                 let slots = (number * StoredPair::A_PAGE..).zip(&part.entries);
-                let mut pairs =
-                    slots.filter_map(|(slot, entry)| entry.as_ref().map(|entry| entry.view(workload, slot)));
-                Page {
-                    workload,
-                    number,
-                    row: ledger.page_row(batch, &mut pairs),
-                }
+                let pairs = slots.filter_map(|(slot, entry)| entry.as_ref().map(|entry| entry.view(workload, slot)));
+                let mut pairs = pairs.peekable();
+                let row = match pairs.peek() {
+                    Some(_) => ledger.page_row(batch, &mut pairs),
+                    None => Vec::new(),
+                };
+                Page { workload, number, row }
             })
             .collect()
     }
@@ -245,11 +292,23 @@ const fn wide(hash: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
 
     #[test]
     fn a_pair_takes_96_octets_with_its_destination() {
         assert_eq!((size_of::<Entry>(), size_of::<Option<Entry>>()), (96, 96));
+    }
+
+    #[test]
+    fn of_an_expired_pair_and_its_successor_the_latter_is_found() {
+        let key = PairKey::Domain("a.example".into());
+        for slots in [[0, 5], [5, 0]] {
+            let mut loaded = Loaded::default();
+            for (slot, at) in slots.into_iter().zip([1, 9]) {
+                let (key, pair) = (key.clone(), Pair::new(Timestamp(at)));
+                loaded.put(StoredPair { slot, key, pair }, 7);
+            }
+            assert_eq!(loaded.latest_slot_of(&key, 7), Some(slots[1]));
+        }
     }
 
     #[test]

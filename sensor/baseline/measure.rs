@@ -61,7 +61,7 @@ fn a_million_pairs() {
         baseline.record(&ledger, workload, &address, &facts, None).unwrap();
         if contact % AN_EPOCH == 0 {
             drop(baseline.take_journal());
-            baseline.begin(u64::from(contact / AN_EPOCH) + 2);
+            baseline.begin(u64::from(contact / AN_EPOCH) + 2, Timestamp::MIN);
         }
     }
     let pairs = baseline.loaded_pairs as f64;

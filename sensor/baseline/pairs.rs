@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{
-    Day, Holder, JournalRow, Ledger, LedgerError, Novelty, Pair, PairChange, PairKey, Provenance, Span, Timestamp,
-    WorkloadId,
+    Day, Holder, JournalRow, Ledger, LedgerError, Novelty, Page, Pair, PairChange, PairKey, Provenance, Span,
+    Timestamp, WorkloadId,
 };
 
 use super::index::Recent;
@@ -71,6 +72,8 @@ pub struct Baseline {
     pub(super) loaded_pairs: usize,
     pub(super) next_trim: u64,
     pub(super) sequence: u64,
+    /// Pairs whose last contact was before it are as absent, on disk or not.
+    pub(super) cutoff: Timestamp,
 }
 
 impl Baseline {
@@ -94,6 +97,7 @@ impl Baseline {
             loaded_pairs: 0,
             next_trim: 0,
             sequence: 0,
+            cutoff: Timestamp::MIN,
         }
     }
 
@@ -108,10 +112,14 @@ impl Baseline {
         journal: Vec<(u64, Vec<PairChange>)>,
         sequence: u64,
     ) -> Result<(), LedgerError> {
+        let hasher = self.hasher.clone();
         for (row, changes) in journal {
             self.sequence = row;
             self.note_row(row, changes.len());
             for PairChange { workload, mut stored } in changes {
+                if stored.pair.last() < self.cutoff {
+                    continue;
+                }
                 self.shared.share(&mut stored);
                 self.recent.add(holder(workload, &stored.key, stored.pair.last().day()));
                 let hash = self.hash(&stored.key);
@@ -122,6 +130,10 @@ impl Baseline {
                     continue;
                 }
                 let before = loaded.len();
+                // The slot may have been that of a pair that is expired by now.
+                if loaded.key(slot).is_some_and(|key| key != stored.key) {
+                    loaded.vacate(slot, |key| short_hash(&hasher, key));
+                }
                 loaded.put(stored, hash);
                 loaded.change(slot);
                 loaded.set_written(slot);
@@ -134,9 +146,13 @@ impl Baseline {
         Ok(())
     }
 
-    /// Tells that the batch with this sequence begins.
-    pub const fn begin(&mut self, sequence: u64) {
+    /// Tells that the batch with this sequence begins, and what the present is for all that expires.
+    ///
+    /// Pairs without contact for the retention before it are as absent from now on, whether or not the ledger has deleted
+    /// them: which slots are free must not depend on when it does (rule T2).
+    pub fn begin(&mut self, sequence: u64, present: Timestamp) {
         self.sequence = sequence;
+        self.cutoff = present.minus(self.retention);
     }
 
     /// Tells that a workload is new, so that the ledger need not be asked for its pairs.
@@ -144,6 +160,31 @@ impl Baseline {
         let sequence = self.sequence;
         if let Some(place) = self.place(workload) {
             place.get_or_insert_default().used = sequence;
+        }
+    }
+
+    /// Forgets a workload of which every pair is expired.
+    pub fn forget_workload(&mut self, workload: WorkloadId) {
+        if let Some(place) = self.workloads.get_mut(workload.0 as usize)
+            && let Some(loaded) = place.take()
+        {
+            self.loaded_pairs -= loaded.len();
+        }
+    }
+
+    /// Forgets what is expired of workloads in memory, and hands over what only journal rows hold of them, so that nothing
+    /// stays there that is expired.
+    pub(super) fn tidy(&mut self, ledger: &dyn Ledger, numbers: Range<u32>, pages: &mut Vec<Page>) {
+        let (sequence, cutoff, hasher) = (self.sequence, self.cutoff, self.hasher.clone());
+        for id in numbers.map(WorkloadId) {
+            let Some(place) = self.workloads.get_mut(id.0 as usize) else {
+                return;
+            };
+            let Some(loaded) = place else { continue };
+            self.loaded_pairs -= loaded.expire(cutoff, |key| short_hash(&hasher, key));
+            if loaded.unfolded_since.is_some() {
+                pages.extend(loaded.take_pages(ledger, id, sequence));
+            }
         }
     }
 
@@ -155,7 +196,7 @@ impl Baseline {
 
     /// The table of pairs looks at 32 bits; the seed keeps those who choose names from choosing them.
     pub(super) fn hash(&self, key: &PairKey) -> u32 {
-        (self.hasher.hash_one(key) >> 32) as u32
+        short_hash(&self.hasher, key)
     }
 
     pub(super) fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Loaded>> {
@@ -179,7 +220,8 @@ impl Baseline {
         if self.get(workload).is_none() {
             let mut loaded = Loaded::default();
             for page in ledger.pages(workload)? {
-                for mut stored in page.pairs {
+                let cutoff = self.cutoff;
+                for mut stored in page.pairs.into_iter().filter(|stored| stored.pair.last() >= cutoff) {
                     self.shared.share(&mut stored);
                     let (hash, slot) = (self.hash(&stored.key), stored.slot);
                     loaded.put(stored, hash);
@@ -383,6 +425,10 @@ impl Baseline {
     pub fn destinations(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<u32, LedgerError> {
         Ok(self.load(ledger, workload)?.destinations())
     }
+}
+
+fn short_hash(hasher: &foldhash::fast::RandomState, key: &PairKey) -> u32 {
+    (hasher.hash_one(key) >> 32) as u32
 }
 
 /// Returns the stretch of days that shares an entry of the index.

@@ -142,14 +142,14 @@ fn a_journal_row_that_is_older_than_a_page_changes_nothing_of_it() {
 fn what_only_memory_has_is_one_more_row_at_the_end_and_nothing_is_written_twice() {
     let ledger = Paper::default();
     let mut baseline = baseline();
-    baseline.begin(1);
+    baseline.begin(1, Timestamp::MIN);
     let places = [0, 1, 2].map(|n| baseline.record(&ledger, WORKLOAD, &key(n), &facts(0), None).unwrap());
     assert_eq!(baseline.take_journal(), [0, 1, 2]);
-    baseline.begin(2);
+    baseline.begin(2, Timestamp::MIN);
     baseline.extend(&ledger, places[1], Timestamp(9), 5, 5).unwrap();
     baseline.record(&ledger, WORKLOAD, &key(2), &facts(1), None).unwrap();
     assert!(baseline.take_journal().is_empty(), "neither must survive a crash");
-    baseline.begin(3);
+    baseline.begin(3, Timestamp::MIN);
     let (row, folded) = baseline.finish(&ledger, 100).unwrap();
     assert_eq!((row, folded.through, folded.pages.len()), (vec![1, 2], None, 0));
     assert!(baseline.finish(&ledger, 100).is_none());
@@ -159,20 +159,20 @@ fn what_only_memory_has_is_one_more_row_at_the_end_and_nothing_is_written_twice(
 fn of_too_many_pairs_the_longest_unused_are_folded_then_forgotten_and_read_back() {
     let ledger = Paper::default();
     let mut baseline = baseline();
-    baseline.begin(1);
+    baseline.begin(1, Timestamp::MIN);
     for n in 0..100 {
         baseline.record(&ledger, WORKLOAD, &key(n), &facts(0), None).unwrap();
     }
     let mut holders = Vec::new();
     let mut rows = 0;
     for batch in 1..2000 {
-        baseline.begin(batch);
+        baseline.begin(batch, Timestamp::MIN);
         if batch % 10 == 0 {
             let busy = WorkloadId(2);
             baseline.record(&ledger, busy, &key(1), &facts(0), None).unwrap();
         }
         rows += usize::from(!baseline.take_journal().is_empty());
-        let folded = baseline.fold(&ledger, 50);
+        let folded = baseline.fold(&ledger, 50, None);
         holders.extend(folded.holders.iter().copied());
         if !folded.pages.is_empty() {
             assert_eq!((folded.pages.len(), folded.through), (2, Some(1)));
@@ -183,4 +183,80 @@ fn of_too_many_pairs_the_longest_unused_are_folded_then_forgotten_and_read_back(
     assert_eq!(holders.len(), 101);
     assert_eq!(count(&mut baseline, &ledger, 99), Some(1));
     assert_eq!(baseline.loaded_pairs, 101);
+}
+
+#[test]
+fn rule_b5_slots_of_expired_pairs_are_used_again_and_a_page_without_any_goes() {
+    let ledger = Paper::default();
+    let mut baseline = baseline();
+    let days = |days: i64| Timestamp(0).plus(Span::days(days));
+    baseline.begin(1, Timestamp::MIN);
+    for n in 0..200 {
+        // Of the second page one pair is seen again.
+        let last = if n == 70 { 100 } else { 0 };
+        let facts = ContactFacts {
+            last: days(last),
+            ..facts(0)
+        };
+        baseline.record(&ledger, WORKLOAD, &key(n), &facts, None).unwrap();
+    }
+    baseline.take_journal();
+    baseline.begin(2, days(180));
+    assert_eq!(baseline.fold(&ledger, 1000, Some(0..2)).pages.len(), 4);
+    assert_eq!(baseline.loaded_pairs, 200, "exactly the retention still counts");
+    baseline.begin(3, days(181));
+    assert!(baseline.fold(&ledger, 1000, Some(0..2)).pages.is_empty());
+    assert_eq!(baseline.loaded_pairs, 1);
+    let mut added = |n: u32| {
+        baseline
+            .record(&ledger, WORKLOAD, &key(n), &facts(days(181).0), None)
+            .unwrap()
+            .slot
+    };
+    let slots: Vec<u32> = (1000..1072).map(&mut added).collect();
+    // 70 has a pair; the pages behind the second are gone.
+    assert!(slots.into_iter().eq((0..70).chain(71..73)));
+    assert_eq!(added(70), 70);
+}
+
+#[test]
+fn rule_b5_what_the_ledger_still_shows_of_expired_pairs_is_as_absent() {
+    let days = |days: i64| Timestamp(0).plus(Span::days(days));
+    let at = |slot: u32, n: u32, day: i64| {
+        let key = key(n);
+        StoredPair {
+            slot,
+            key,
+            pair: Pair::new(days(day)),
+        }
+    };
+    let ledger = Paper::default();
+    let page = StoredPage {
+        batch: 5,
+        pairs: vec![at(0, 0, 0), at(1, 1, 50)],
+    };
+    ledger.pages.lock().unwrap().insert((WORKLOAD, 0), page);
+    let mut baseline = baseline();
+    baseline.begin(9, days(200));
+    // Slot 2 was another pair's that is expired; slot 1 is taken over by a newer row.
+    let change = |stored| PairChange {
+        workload: WORKLOAD,
+        stored,
+    };
+    let journal = vec![
+        (6, vec![change(at(2, 2, 0)), change(at(3, 3, 0))]),
+        (7, vec![change(at(2, 4, 190)), change(at(1, 5, 190))]),
+    ];
+    baseline.resume(&ledger, journal, 9).unwrap();
+    let mut is_there = |n: u32| baseline.pair(&ledger, WORKLOAD, &key(n), days(150)).unwrap().is_some();
+    assert_eq!(
+        [0, 1, 2, 3, 4, 5].map(&mut is_there),
+        [false, false, false, false, true, true]
+    );
+    assert_eq!(baseline.loaded_pairs, 2);
+    let slot = baseline
+        .record(&ledger, WORKLOAD, &key(6), &facts(days(200).0), None)
+        .unwrap()
+        .slot;
+    assert_eq!(slot, 0);
 }

@@ -64,6 +64,7 @@ impl WorkloadRecord {
                 (self.since, self.learns_until),
                 (other.since, other.learns_until),
             ),
+            last: self.last.max(other.last),
         }
     }
 }
@@ -157,6 +158,7 @@ mod tests {
                 group: group.map(Into::into),
                 since,
                 learns_until: learns_until.max(since),
+                last: since,
             }
         })
     }
@@ -220,6 +222,7 @@ mod tests {
             group: None,
             since: Timestamp(since),
             learns_until: Timestamp(learns_until),
+            last: Timestamp(since),
         };
         let joined = record(90, 90).joined(&record(10, 40));
         assert_eq!((joined.since.0, joined.learns_until.0), (10, 40));

@@ -12,6 +12,7 @@ use super::budget::BudgetCounts;
 use super::evidence::{NameRow, NameWriter, SavedNames};
 use super::flow::{FlowEnd, FlowStart, Outcome};
 use super::pair::{Pair, PairKey, PairKeyView};
+use super::present::RecentEpochs;
 use super::time::{Arrival, Timestamp};
 use super::workload::{WorkloadId, WorkloadRecord};
 
@@ -41,6 +42,14 @@ pub enum LedgerError {
     /// The folder exists and holds something else.
     #[error("{folder}: not a ledger and not empty; give an empty or a new folder")]
     NotALedger {
+        /// The state folder.
+        folder: String,
+    },
+    /// A replay was to go on where the same one was killed, and its input is another one.
+    #[error(
+        "{folder}: the input is not what it was when the same replay was killed; what that one found stays in the ledger, and the next run judges the input as another one"
+    )]
+    OtherInput {
         /// The state folder.
         folder: String,
     },
@@ -149,7 +158,7 @@ pub struct Page {
     pub workload: WorkloadId,
     /// Which one, from 0.
     pub number: u32,
-    /// Its pairs by slot as [`Ledger::page_row`] wrote them; free slots are left out.
+    /// Its pairs by slot as [`Ledger::page_row`] wrote them; free slots are left out, and it is empty if all are free.
     pub row: Vec<u8>,
 }
 
@@ -268,6 +277,8 @@ pub struct Batch {
     pub holders: Arc<Vec<Holder>>,
     /// Workloads that are new or changed.
     pub workloads: Vec<(WorkloadId, WorkloadRecord)>,
+    /// Workloads that are forgotten: all of their pairs are expired, and their numbers are free.
+    pub forgotten: Vec<WorkloadId>,
     /// Evidence to keep across restarts.
     pub names: SavedNames,
     /// Alerts as they stand now, new or changed.
@@ -306,6 +317,7 @@ impl Batch {
             folded_through: None,
             holders: Arc::default(),
             workloads: Vec::new(),
+            forgotten: Vec::new(),
             names: SavedNames::default(),
             alerts: Vec::new(),
             deliver: Vec::new(),
@@ -350,6 +362,8 @@ pub struct Opening {
     pub state: JudgeState,
     /// What the alert budget counted, batch by batch, oldest first.
     pub counted: Vec<BudgetCounts>,
+    /// When the last batches were.
+    pub recent: RecentEpochs,
 }
 
 /// What the judge reads of the ledger. It sees what is committed; the judge keeps what is not.

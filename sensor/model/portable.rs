@@ -145,6 +145,8 @@ impl WorkloadLine {
             group: self.group.clone(),
             since: self.since,
             learns_until: self.learns_until.unwrap_or(self.since),
+            // What of it is later, its pairs tell.
+            last: self.since,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 
 /// A workload's number in one ledger, given in the order of first contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,4 +44,11 @@ pub struct WorkloadRecord {
     pub since: Timestamp,
     /// Until when it learns; at or before `since` if it never did (rule B4).
     pub learns_until: Timestamp,
+    /// Its last contact, up to [`WorkloadRecord::LAST_STEP`] late.
+    pub last: Timestamp,
+}
+
+impl WorkloadRecord {
+    /// How far the last contact moves before the record is written anew.
+    pub const LAST_STEP: Span = Span::days(30);
 }

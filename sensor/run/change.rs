@@ -32,14 +32,14 @@ pub fn forget(
     let at = opening.at.unwrap_or_default();
     let mut sequence = opening.next_sequence;
     let mut baseline = Baseline::new(Span::ZERO, Span(i64::MAX));
+    baseline.begin(sequence, Timestamp::MIN);
     baseline.resume(store, opening.journal, sequence)?;
-    baseline.begin(sequence);
     while let Some(folded) = baseline.fold_all(store, A_BATCH) {
         let mut batch = Batch::empty(sequence, at);
         (batch.pages, batch.folded_through, batch.holders) = (folded.pages, folded.through, folded.holders);
         store.commit(&batch)?;
         sequence += 1;
-        baseline.begin(sequence);
+        baseline.begin(sequence, Timestamp::MIN);
     }
     drop(baseline);
     let mut batch = Batch::empty(sequence, at);
@@ -54,12 +54,12 @@ pub fn forget(
                 continue;
             }
             forgotten += (page.pairs.len() - kept.len()) as u64;
-            let mut views = kept.into_iter().map(|stored| stored.view(workload));
-            batch.pages.push(Page {
-                workload,
-                number,
-                row: store.page_row(sequence, &mut views),
-            });
+            let mut views = kept.iter().map(|stored| stored.view(workload));
+            let row = match kept.is_empty() {
+                true => Vec::new(),
+                false => store.page_row(sequence, &mut views),
+            };
+            batch.pages.push(Page { workload, number, row });
         }
         if batch.pages.len() * StoredPair::A_PAGE as usize >= A_BATCH {
             store.commit(&batch)?;

@@ -4,6 +4,7 @@
 //! number matters, and a merge that was broken off is made whole by the same merge once more. Sources are read from front
 //! to back and written in batches, so that memory holds what a batch has, whatever the size of both.
 
+use std::cmp::Reverse;
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -43,7 +44,9 @@ pub struct Merging {
     limit: usize,
     baseline: Baseline,
     ids: HashMap<WorkloadKey, WorkloadId>,
-    records: Vec<WorkloadRecord>,
+    /// By number. Those of workloads that are forgotten are absent, and stay so until a run gives them out again: only it
+    /// knows by the settings which of their pairs are as absent.
+    records: Vec<Option<WorkloadRecord>>,
     state: JudgeState,
     /// Where the ledger stood at first.
     opened_at: Option<Timestamp>,
@@ -65,10 +68,8 @@ impl Merging {
         let opening = store.opening()?;
         // Neither window nor retention is asked for here.
         let mut baseline = Baseline::new(Span::ZERO, Span(i64::MAX));
+        baseline.begin(opening.next_sequence, Timestamp::MIN);
         baseline.resume(&*store, opening.journal, opening.next_sequence)?;
-        baseline.begin(opening.next_sequence);
-        let mut workloads = opening.workloads;
-        workloads.sort_by_key(|(id, _)| *id);
         let mut merging = Self {
             store,
             limit: Limits::of(memory).pairs,
@@ -84,17 +85,31 @@ impl Merging {
             changes: 0,
             merged: Merged::default(),
         };
-        for (_, record) in workloads {
-            merging.add(record);
+        for (id, record) in opening.workloads {
+            merging.put(id, record);
         }
         Ok(merging)
     }
 
     fn add(&mut self, record: WorkloadRecord) -> WorkloadId {
         let id = WorkloadId(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
-        self.ids.insert(record.key.clone(), id);
-        self.records.push(record);
+        self.put(id, record);
         id
+    }
+
+    fn put(&mut self, id: WorkloadId, record: WorkloadRecord) {
+        self.ids.insert(record.key.clone(), id);
+        let at = id.0 as usize;
+        if self.records.len() <= at {
+            self.records.resize(at + 1, None);
+        }
+        if let Some(place) = self.records.get_mut(at) {
+            *place = Some(record);
+        }
+    }
+
+    fn record_mut(&mut self, id: WorkloadId) -> Option<&mut WorkloadRecord> {
+        self.records.get_mut(id.0 as usize)?.as_mut()
     }
 
     /// Takes an exported baseline over; rows that cannot be read are left out and added to `faults` under the file's name.
@@ -151,7 +166,11 @@ impl Merging {
         let pairs = from.all_pairs()?;
         for (id, record) in &standing.workloads {
             let workload = self.take_workload(record);
-            for stored in pairs.of(*id)? {
+            let mut own = pairs.of(*id)?;
+            // Of one that is expired and its successor, until the ledger deletes it, the latter.
+            own.sort_by(|a, b| (&a.key, Reverse(a.pair.last())).cmp(&(&b.key, Reverse(b.pair.last()))));
+            own.dedup_by(|older, newer| older.key == newer.key);
+            for stored in own {
                 self.take_pair(workload, &stored.key, &stored.pair)?;
             }
         }
@@ -177,7 +196,7 @@ impl Merging {
             self.changed_workloads.push(id);
             return id;
         };
-        if let Some(known) = self.records.get_mut(id.0 as usize) {
+        if let Some(known) = self.record_mut(id) {
             let joined = known.joined(record);
             if joined != *known {
                 *known = joined;
@@ -192,6 +211,13 @@ impl Merging {
         if self.baseline.merge(&*self.store, workload, key, pair)? {
             self.merged.changed += 1;
             self.changes += 1;
+        }
+        // A workload is forgotten by its own last contact, which exports leave to its pairs.
+        if let Some(record) = self.record_mut(workload)
+            && pair.last().since(record.last) > WorkloadRecord::LAST_STEP
+        {
+            record.last = pair.last();
+            self.changed_workloads.push(workload);
         }
         if self.changes + self.changed_workloads.len() >= A_BATCH {
             self.commit()?;
@@ -212,14 +238,14 @@ impl Merging {
         self.changed_workloads.sort_unstable();
         self.changed_workloads.dedup();
         for id in self.changed_workloads.drain(..) {
-            if let Some(record) = self.records.get(id.0 as usize) {
+            if let Some(Some(record)) = self.records.get(id.0 as usize) {
                 batch.workloads.push((id, record.clone()));
             }
         }
         if std::mem::take(&mut self.is_state_changed) {
             batch.state = Some(self.state.clone());
         }
-        let folded = self.baseline.fold(&*self.store, self.limit);
+        let folded = self.baseline.fold(&*self.store, self.limit, None);
         batch.pages = folded.pages;
         batch.folded_through = folded.through;
         batch.holders = folded.holders;
@@ -233,7 +259,7 @@ impl Merging {
         }
         self.store.commit(&batch)?;
         self.sequence += 1;
-        self.baseline.begin(self.sequence);
+        self.baseline.begin(self.sequence, Timestamp::MIN);
         self.baseline.reuse(batch.journal);
         Ok(())
     }
@@ -276,7 +302,7 @@ impl Merging {
             let mut segments = self.state.segments.iter();
             segments.any(|state| state.segment == record.segment && state.learns_until == record.learns_until)
         };
-        let records = self.records.iter().filter(ended);
+        let records = self.records.iter().flatten().filter(ended);
         let told = records.filter(|record| !with_segment(record));
         told.map(|record| Event {
             ts: now,

@@ -76,6 +76,7 @@ pub(super) struct Pipeline {
     workers: Vec<JoinHandle<()>>,
     judge: JoinHandle<Result<(), RunError>>,
     commit: JoinHandle<Result<(Counters, Vec<SourceReport>), RunError>>,
+    tidy: JoinHandle<Result<(), RunError>>,
     deliveries: Deliveries,
 }
 
@@ -134,6 +135,9 @@ impl Pipeline {
         let judge = spawn("judge".to_owned(), move || {
             preside(judge, &marked, &ends, &decided, &spent)
         })?;
+        let (untidy, to_tidy) = bounded(1);
+        let tidied = Arc::clone(&parts.store);
+        let tidy = spawn("tidy".to_owned(), move || tidy(&tidied, &to_tidy))?;
         let (store, notice, outbox) = (Arc::clone(&parts.store), deliveries.notice(), deliveries.outbox());
         let keeper = Keeper {
             store,
@@ -144,6 +148,7 @@ impl Pipeline {
             notice,
             outbox,
             committed,
+            untidy,
         };
         let commit = spawn("commit".to_owned(), move || keeper.keep(&decisions))?;
         let fan = Fan::new(inputs, reused, marks, parts.when_full);
@@ -151,6 +156,7 @@ impl Pipeline {
             workers,
             judge,
             commit,
+            tidy,
             deliveries,
         };
         Ok((pipeline, fan))
@@ -164,6 +170,7 @@ impl Pipeline {
         }
         let judged = self.judge.join().map_err(|_| RunError::Panicked("judge"))?;
         let committed = self.commit.join().map_err(|_| RunError::Panicked("commit"))?;
+        self.tidy.join().map_err(|_| RunError::Panicked("tidy"))??;
         let undelivered = self.deliveries.finish()?;
         judged?;
         let (counters, sources) = committed?;
@@ -260,6 +267,14 @@ fn preside(
     Ok(())
 }
 
+/// The thread that frees the disk of what is expired, beside the commits.
+fn tidy(store: &Store, untidy: &Receiver<()>) -> Result<(), RunError> {
+    for () in untidy {
+        store.tidy()?;
+    }
+    Ok(())
+}
+
 /// The commit thread: the only one that writes what the judge decided.
 struct Keeper {
     store: Arc<Store>,
@@ -271,6 +286,8 @@ struct Keeper {
     outbox: super::deliver::Outbox,
     /// Where batches go when they are written: to fill memory anew costs less than to ask the system for fresh one.
     committed: Sender<Batch>,
+    /// Tells that something is expired; what is told while the disk is being freed waits.
+    untidy: Sender<()>,
 }
 
 impl Keeper {
@@ -308,6 +325,9 @@ impl Keeper {
         }
         if !batch.is_empty() {
             self.store.commit(&batch)?;
+            if self.store.is_untidy() {
+                let _ = self.untidy.try_send(());
+            }
             if !batch.deliver.is_empty() {
                 self.notice.give();
             }

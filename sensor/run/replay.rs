@@ -1,13 +1,16 @@
 //! A replay: capture files through the engine, one after the other or merged by time.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, CaptureFile, Merged};
 use crate::engine::{Decoder, Ending};
 use crate::model::{Policy, Sink, SourceId, Span};
-use crate::sinks::RecordFiles;
-use crate::store::Store;
+use crate::sinks::{ALERTS, RecordFiles};
+use crate::store::{Beginning, Store};
 
 use super::deliver::Persistence;
 use super::error::RunError;
@@ -87,6 +90,12 @@ impl Replay {
             FileOrder::AsGiven => u16::try_from(files.len()).unwrap_or(u16::MAX),
             FileOrder::ByTime => 1,
         };
+        if let Beginning::Again(batches) = self.store.begin_run(&self.command(), ALERTS)? {
+            tracing::info!(
+                "this replay was killed before it ended; what it committed ({batches} batches) is gone through and not committed again"
+            );
+        }
+        let store = Arc::clone(&self.store);
         let decoder = Decoder::new(&self.policy, self.shift, own_sources);
         let (pipeline, fan) = Pipeline::start(Parts {
             policy: self.policy,
@@ -116,7 +125,27 @@ impl Replay {
         reader.decoder.finish(Ending::Input, &mut reader.fan);
         let tally = pipeline.finish(reader.fan)?;
         read?;
+        store.end_run()?;
         Ok((tally, reader.damage))
+    }
+
+    /// Returns what makes two replays the same: the program, the settings that decide something, the files with their
+    /// lengths. Whether their content is the same shows by what comes of it.
+    fn command(&self) -> String {
+        let settings = Sha256::digest(format!("{:?}", self.policy));
+        let mut text = format!("replay {}\nsettings ", env!("CARGO_PKG_VERSION"));
+        let mut add = |part: std::fmt::Arguments<'_>| {
+            // Nothing is written but memory.
+            let _ = text.write_fmt(part);
+        };
+        settings.iter().for_each(|octet| add(format_args!("{octet:02x}")));
+        add(format_args!("\nshift {}\norder {:?}", self.shift.0, self.order));
+        for file in &self.files {
+            let path = file.canonicalize().unwrap_or_else(|_| file.clone());
+            let length = path.metadata().map_or(0, |metadata| metadata.len());
+            add(format_args!("\nfile {length} {path:?}"));
+        }
+        text
     }
 }
 

@@ -1,16 +1,17 @@
 //! One batch as one atomic write (rule A1).
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 
-use crate::model::{Batch, Holder, LedgerError, SECOND, StoredPage, Timestamp, WorkloadId};
+use crate::model::{
+    Batch, DailyRound, DuePart, Holder, LedgerError, RECENT, RecentEpochs, SECOND, StoredPage, Timestamp, WorkloadId,
+};
 
 use super::Store;
-use super::expiry::{self, RecentEpochs};
 use super::rows::Rows;
 use super::table::Table;
+use super::unfinished;
 use super::v1::{self, Committed};
 
 /// The key of the row that says where the ledger stands.
@@ -19,7 +20,7 @@ pub const COMMITTED: &[u8] = b"committed";
 /// The key of the judge's state.
 pub const STATE: &[u8] = b"judge";
 
-/// How many rows with something expired in them one batch writes anew, of each kind; keeps a batch short.
+/// How many buckets of the index with something expired in them one batch writes anew; keeps a batch short.
 const RENEWED: usize = 64;
 
 /// How far the present moves before names of no use are deleted once more; each time leaves a mark in the table.
@@ -36,18 +37,24 @@ pub struct Writer {
     names_trimmed: Timestamp,
     pending_trimmed: u64,
     counted_trimmed: u64,
+    /// Over all batches of the run, if it may be given again.
+    pub digest: Option<u64>,
+    /// Looks at every page once a day of packet time.
+    round: DailyRound,
+    /// Behind the greatest number of a workload.
+    workloads_end: u32,
+    /// Whether something expired in this round.
+    has_expired: bool,
 }
 
 impl Writer {
     /// Reads where the ledger stands.
     pub fn read(rows: &Rows) -> Result<Self, LedgerError> {
         let committed = rows.read(Table::Meta, COMMITTED, v1::decode_committed)?;
-        let mut recent = RecentEpochs::default();
-        for place in 0..expiry::RECENT {
-            if let Some(end) = rows.read(Table::Meta, &v1::recent_key(place), v1::decode_time)? {
-                recent.put(place, end);
-            }
-        }
+        let workloads_end = rows.last_key(Table::Workloads)?.and_then(|key| {
+            let last = v1::from_workload_key(&key)?;
+            Some(last.0.saturating_add(1))
+        });
         Ok(Self {
             committed: committed.unwrap_or(Committed {
                 sequence: 0,
@@ -55,11 +62,20 @@ impl Writer {
                 outbox_end: 0,
                 folded_through: 0,
             }),
-            recent,
+            recent: recent(rows)?,
             names_trimmed: Timestamp::MIN,
             pending_trimmed: 0,
             counted_trimmed: 0,
+            digest: None,
+            round: DailyRound::default(),
+            workloads_end: workloads_end.unwrap_or(0),
+            has_expired: false,
         })
+    }
+
+    /// Returns the number of the last batch.
+    pub const fn sequence(&self) -> u64 {
+        self.committed.sequence
     }
 
     /// Returns what expiry takes as the present.
@@ -73,6 +89,17 @@ impl Writer {
     }
 }
 
+/// Reads when the last batches were.
+pub fn recent(rows: &Rows) -> Result<RecentEpochs, LedgerError> {
+    let mut recent = RecentEpochs::default();
+    for place in 0..RECENT {
+        if let Some(end) = rows.read(Table::Meta, &v1::recent_key(place), v1::decode_time)? {
+            recent.put(place, end);
+        }
+    }
+    Ok(recent)
+}
+
 impl Store {
     /// Writes a batch, all of it or nothing; returns when it is as durable as it asks to be.
     ///
@@ -84,7 +111,11 @@ impl Store {
     ///
     /// `Failed` when the disk fails, or when the batch's sequence is not after the last one's, which is a bug of the caller.
     pub fn commit(&self, batch: &Batch) -> Result<(), LedgerError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(again) = self.behind() {
+            return self.catch_up(again, batch);
+        }
+        self.leave_unfinished()?;
+        let mut writer = self.lock_writer();
         let last = writer.committed.sequence;
         if batch.sequence <= last {
             let order = std::io::Error::other(format!("batch {} comes after batch {last}", batch.sequence));
@@ -107,6 +138,10 @@ impl Store {
         };
         changes.put(Table::Meta, COMMITTED, v1::encode_committed(committed))?;
         changes.put(Table::Meta, &v1::recent_key(place), v1::encode_time(batch.at))?;
+        let digest = writer.digest.map(|before| unfinished::digest(before, batch));
+        if let Some(digest) = digest {
+            changes.put(Table::Meta, unfinished::DIGEST, v1::encode_position(digest))?;
+        }
         changes.baseline(batch, writer.committed.folded_through, self.expiry.pair_cutoff())?;
         changes.alerts(batch, writer.committed.outbox_end)?;
         changes.contacts(batch)?;
@@ -129,12 +164,25 @@ impl Store {
             batch.counted_from.unwrap_or(0).min(batch.sequence),
         );
         let counted_trimmed = changes.trim(Table::State, v1::counted_key, counted)?;
-        self.renew(&mut changes, batch)?;
+        let newest = batch.workloads.iter().map(|(id, _)| id.0.saturating_add(1)).max();
+        let workloads_end = writer.workloads_end.max(newest.unwrap_or(0));
+        let mut round = writer.round.clone();
+        let due = round.due(self.expiry.present(), workloads_end);
+        let has_expired = match &due {
+            Some(due) => self.expire(&mut changes, batch, due)?,
+            None => false,
+        };
+        self.renew(&mut changes)?;
         changes.index(&batch.holders)?;
         self.rows.write(changes.batch, batch.durability)?;
 
-        writer.committed = committed;
+        (writer.committed, writer.digest) = (committed, digest);
         writer.recent.put(place, batch.at);
+        (writer.round, writer.workloads_end) = (round, workloads_end);
+        writer.has_expired |= has_expired;
+        if due.is_some_and(|due| due.is_last) && std::mem::take(&mut writer.has_expired) {
+            self.is_untidy.store(true, Ordering::Release);
+        }
         (writer.pending_trimmed, writer.counted_trimmed) = (pending_trimmed, counted_trimmed);
         writer.names_trimmed = if trims_names {
             present
@@ -143,6 +191,23 @@ impl Store {
         };
         self.expiry.set_present(present);
         self.outbox_end.store(committed.outbox_end, Ordering::Release);
+        Ok(())
+    }
+
+    /// Says whether a round over all pages found something expired, so that [`Store::tidy`] has something to do.
+    #[must_use]
+    pub fn is_untidy(&self) -> bool {
+        self.is_untidy.load(Ordering::Acquire)
+    }
+
+    /// Frees the disk of what is expired, if a round over all pages found anything: files of pages and alerts are written
+    /// anew without it. Takes seconds for millions of pairs, in which batches can be committed.
+    pub fn tidy(&self) -> Result<(), LedgerError> {
+        if self.is_untidy.swap(false, Ordering::AcqRel) {
+            self.rows.flush()?;
+            self.rows.compact(Table::Pages)?;
+            self.rows.compact(Table::Alerts)?;
+        }
         Ok(())
     }
 
@@ -155,23 +220,34 @@ impl Store {
         self.rows.sync()
     }
 
-    /// Writes anew what compactions found to be expired in part. The batch's own pages are newer than what they saw.
-    fn renew(&self, changes: &mut Changes<'_>, batch: &Batch) -> Result<(), LedgerError> {
-        for key in self.expiry.take_pages(RENEWED) {
-            let Some((workload, number)) = v1::workload_of_page(&key) else {
-                continue;
+    /// Writes pages anew in which something is expired, of the workloads whose turn it is. The batch's own pages are newer.
+    /// Says whether there was anything.
+    fn expire(&self, changes: &mut Changes<'_>, batch: &Batch, due: &DuePart) -> Result<bool, LedgerError> {
+        let cutoff = self.expiry.pair_cutoff();
+        if cutoff == Timestamp::MIN {
+            return Ok(false);
+        }
+        let mut has_expired = false;
+        let from = v1::workload_key(WorkloadId(due.from)).to_vec();
+        let to = v1::workload_key(WorkloadId(due.to)).to_vec();
+        for row in self.rows.scan_once(Table::Pages, from..to)? {
+            let (key, row) = row?;
+            let place = v1::workload_of_page(&key).zip(v1::page_span(&row));
+            let ((workload, number), span) = place.ok_or_else(|| self.rows.damaged(Table::Pages))?;
+            let is_newer = || {
+                let mut pages = batch.pages.iter();
+                pages.any(|page| page.workload == workload && page.number == number)
             };
-            let is_newer = batch
-                .pages
-                .iter()
-                .any(|page| page.workload == workload && page.number == number);
-            if is_newer {
-                continue;
-            }
-            if let Some(row) = self.rows.get(Table::Pages, &key)? {
-                changes.page(workload, number, &row, self.expiry.pair_cutoff())?;
+            if span.least < cutoff && !is_newer() {
+                changes.page(workload, number, &row, cutoff)?;
+                has_expired = true;
             }
         }
+        Ok(has_expired)
+    }
+
+    /// Writes anew what compactions found to be expired in part.
+    fn renew(&self, changes: &mut Changes<'_>) -> Result<(), LedgerError> {
         for key in self.expiry.take_buckets(RENEWED) {
             // Merging nothing into it lets the merge leave out what is expired.
             changes.merge(Table::Holders, &key, v1::encode_holders(&[]))?;
@@ -245,6 +321,9 @@ impl Changes<'_> {
             let row = v1::encode_workload(record);
             self.put(Table::Workloads, &v1::workload_key(*workload), row)?;
         }
+        for workload in &batch.forgotten {
+            self.delete(Table::Workloads, &v1::workload_key(*workload))?;
+        }
         if !batch.journal.is_empty() {
             let journal = self.rows.family(Table::Journal)?;
             self.batch
@@ -267,6 +346,10 @@ impl Changes<'_> {
         let key = v1::page_key(workload, number);
         let pages = self.rows.family(Table::Pages)?;
         let damaged = || self.rows.damaged(Table::Pages);
+        if row.is_empty() {
+            self.batch.delete_cf(pages, key);
+            return Ok(());
+        }
         let span = v1::page_span(row).ok_or_else(damaged)?;
         if span.least >= cutoff {
             self.batch.put_cf(pages, key, row);

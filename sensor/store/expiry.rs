@@ -1,11 +1,10 @@
 //! Expiry by packet time (rule B5): what compaction may drop, and when.
 //!
-//! The store takes as the present the least end of its last [`RECENT`] epochs, so that one wrong clock deletes nothing,
-//! and an old capture is safe as soon as its first batch is committed. The times of those epochs are rows of the ledger;
-//! until there are that many, nothing expires.
+//! The present is that of [`crate::model::RecentEpochs`]; the times of those epochs are rows of the ledger.
 //!
 //! A compaction filter of rocksdb 0.25 can change a row only to octets that live for ever. So filters remove rows in
-//! which everything is expired, and mark those in which something is; the next batches write the marked rows anew.
+//! which everything is expired. Pages in which something is are written anew once a day of packet time, as commits go
+//! through all of them bit by bit; buckets of the index are marked by the filter, and the next batches write them anew.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,16 +16,13 @@ use crate::model::{AnswerFacts, Day, Span, Timestamp, kept_until};
 
 use super::v1;
 
-/// How many epochs must agree that it is late enough to delete something.
-pub const RECENT: usize = 600;
-
 /// How much longer than a pair its entry in the index lives: a pair in use writes its entry anew only now and then.
 const HOLDER_GRACE: Span = Span::days(60);
 
 /// The longest that a name is kept after its last answer, whatever its time to live: a forged one may say 136 years.
 const NAME_CAP: Span = Span::days(180);
 
-/// How many rows of each kind are marked at most; a compaction finds the others again.
+/// How many buckets are marked at most; a compaction finds the others again.
 const MARKED: usize = 4096;
 
 /// What is expired now; written by commits, read by compactions.
@@ -34,14 +30,8 @@ const MARKED: usize = 4096;
 pub struct Expiry {
     retention: Span,
     present: AtomicI64,
-    marked: Mutex<Marked>,
-}
-
-/// Keys of rows in which something is expired, and something is not.
-#[derive(Debug, Default)]
-struct Marked {
-    pages: BTreeSet<[u8; 8]>,
-    buckets: BTreeSet<[u8; 2]>,
+    /// Keys of buckets in which something is expired, and something is not.
+    marked: Mutex<BTreeSet<[u8; 2]>>,
 }
 
 impl Expiry {
@@ -50,11 +40,13 @@ impl Expiry {
         Self {
             retention,
             present: AtomicI64::new(i64::MIN),
-            marked: Mutex::new(Marked {
-                pages: BTreeSet::new(),
-                buckets: BTreeSet::new(),
-            }),
+            marked: Mutex::new(BTreeSet::new()),
         }
+    }
+
+    /// Returns how long a pair is kept.
+    pub const fn retention(&self) -> Span {
+        self.retention
     }
 
     /// Sets the present.
@@ -77,19 +69,13 @@ impl Expiry {
         self.pair_cutoff().minus(HOLDER_GRACE).day()
     }
 
-    /// Takes up to `most` keys of pages to write anew.
-    pub fn take_pages(&self, most: usize) -> Vec<[u8; 8]> {
-        let mut marked = self.marked();
-        std::iter::from_fn(|| marked.pages.pop_first()).take(most).collect()
-    }
-
     /// Takes up to `most` keys of buckets to write anew.
     pub fn take_buckets(&self, most: usize) -> Vec<[u8; 2]> {
         let mut marked = self.marked();
-        std::iter::from_fn(|| marked.buckets.pop_first()).take(most).collect()
+        std::iter::from_fn(|| marked.pop_first()).take(most).collect()
     }
 
-    fn marked(&self) -> MutexGuard<'_, Marked> {
+    fn marked(&self) -> MutexGuard<'_, BTreeSet<[u8; 2]>> {
         self.marked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,24 +85,24 @@ pub fn last_use(name: &AnswerFacts) -> Timestamp {
     kept_until(name.last, name.greatest_ttl, name.expires).min(name.last.plus(NAME_CAP))
 }
 
-/// Decides about a page: removed if all of its pairs are expired, marked if some are.
-pub fn decide_page(expiry: &Expiry, key: &[u8], row: &[u8]) -> CompactionDecision {
+/// Decides about a page: removed if all of its pairs are expired.
+pub fn decide_page(expiry: &Expiry, row: &[u8]) -> CompactionDecision {
     let cutoff = expiry.pair_cutoff();
-    let Some(span) = v1::page_span(row) else {
-        return CompactionDecision::Keep;
-    };
-    if span.greatest < cutoff {
-        return CompactionDecision::Remove;
+    removed_if(v1::page_span(row).is_some_and(|span| span.greatest < cutoff))
+}
+
+/// Decides about an alert: removed if its contact began before a pair that is expired had its last one.
+pub fn decide_alert(expiry: &Expiry, row: &[u8]) -> CompactionDecision {
+    let cutoff = expiry.pair_cutoff();
+    removed_if(v1::time_of_alert(row).is_some_and(|ts| ts < cutoff))
+}
+
+const fn removed_if(is_expired: bool) -> CompactionDecision {
+    if is_expired {
+        CompactionDecision::Remove
+    } else {
+        CompactionDecision::Keep
     }
-    if span.least < cutoff
-        && let Ok(key) = key.try_into()
-    {
-        let mut marked = expiry.marked();
-        if marked.pages.len() < MARKED {
-            marked.pages.insert(key);
-        }
-    }
-    CompactionDecision::Keep
 }
 
 /// Decides about a bucket of the index: removed if all of its entries are expired, marked if some are.
@@ -135,8 +121,8 @@ pub fn decide_bucket(expiry: &Expiry, key: &[u8], row: &[u8]) -> CompactionDecis
     }
     if let Ok(key) = key.try_into() {
         let mut marked = expiry.marked();
-        if marked.buckets.len() < MARKED {
-            marked.buckets.insert(key);
+        if marked.len() < MARKED {
+            marked.insert(key);
         }
     }
     CompactionDecision::Keep
@@ -144,76 +130,5 @@ pub fn decide_bucket(expiry: &Expiry, key: &[u8], row: &[u8]) -> CompactionDecis
 
 /// Decides about a row of names by its key, which says when its last record is of use.
 pub fn decide_names(expiry: &Expiry, key: &[u8]) -> CompactionDecision {
-    if key < v1::last_use_key(expiry.present()).as_slice() {
-        CompactionDecision::Remove
-    } else {
-        CompactionDecision::Keep
-    }
-}
-
-/// The ends of the last [`RECENT`] epochs that were committed.
-#[derive(Debug, Default)]
-pub struct RecentEpochs {
-    ends: Vec<Option<Timestamp>>,
-}
-
-impl RecentEpochs {
-    /// Returns the place of a batch; every [`RECENT`]th batch has the same.
-    pub const fn place(sequence: u64) -> usize {
-        (sequence % RECENT as u64) as usize
-    }
-
-    /// Puts an epoch in its place.
-    pub fn put(&mut self, place: usize, end: Timestamp) {
-        self.ends.resize(RECENT, None);
-        if let Some(slot) = self.ends.get_mut(place) {
-            *slot = Some(end);
-        }
-    }
-
-    /// Returns the least end, once `end` were put at `place`; [`Timestamp::MIN`] while places are free.
-    pub fn least_with(&self, place: usize, end: Timestamp) -> Timestamp {
-        if self.ends.len() < RECENT {
-            return Timestamp::MIN;
-        }
-        let others = self.ends.iter().enumerate().filter(|&(at, _)| at != place);
-        others
-            .map(|(_, slot)| slot.unwrap_or(Timestamp::MIN))
-            .min()
-            .map_or(end, |least| least.min(end))
-    }
-
-    /// Returns the least end; [`Timestamp::MIN`] while places are free.
-    pub fn least(&self) -> Timestamp {
-        if self.ends.len() < RECENT {
-            return Timestamp::MIN;
-        }
-        let least = self.ends.iter().map(|slot| slot.unwrap_or(Timestamp::MIN)).min();
-        least.unwrap_or(Timestamp::MIN)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_wrong_clock_moves_the_present_by_nothing() {
-        let mut recent = RecentEpochs::default();
-        for sequence in 1..=599 {
-            recent.put(RecentEpochs::place(sequence), Timestamp(1000));
-        }
-        assert_eq!(recent.least(), Timestamp::MIN);
-        assert_eq!(recent.least_with(RecentEpochs::place(600), Timestamp(9)), Timestamp(9));
-        recent.put(RecentEpochs::place(600), Timestamp(i64::MAX));
-        assert_eq!(recent.least(), Timestamp(1000));
-        assert_eq!(
-            recent.least_with(RecentEpochs::place(601), Timestamp(-5)),
-            Timestamp(-5)
-        );
-        for sequence in 601..=1199 {
-            recent.put(RecentEpochs::place(sequence), Timestamp(2000));
-        }
-        assert_eq!(recent.least(), Timestamp(2000));
-    }
+    removed_if(key < v1::last_use_key(expiry.present()).as_slice())
 }

@@ -1,8 +1,9 @@
 //! The state folder: whose it is and which format it has.
 //!
 //! ```text
-//! FORMAT    one line: `firstcontact ledger 1`
-//! rocksdb/  the tables
+//! FORMAT       one line: `firstcontact ledger 1`
+//! rocksdb/     the tables
+//! unfinished/  while a replay runs, and after one that was killed: what it takes to go on with it
 //! ```
 
 use std::fs;
@@ -21,7 +22,7 @@ const UNFINISHED: &str = "FORMAT.tmp";
 /// What the marker says before the version.
 const MARKER_WORDS: &str = "firstcontact ledger ";
 /// The folder of the tables.
-const TABLES: &str = "rocksdb";
+pub const TABLES: &str = "rocksdb";
 /// What an empty folder may hold: the root of a file system has it from the start.
 const LOST: &str = "lost+found";
 

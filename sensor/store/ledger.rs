@@ -12,38 +12,42 @@ use crate::model::{
 };
 
 use super::Store;
-use super::commit::{COMMITTED, STATE};
+use super::commit::{COMMITTED, STATE, recent};
 use super::expiry;
 use super::table::Table;
 use super::v1;
 
+/// While a run goes through what the ledger has already, it reads what the ledger held before ([`Store::begin_run`]).
 impl Ledger for Store {
     fn opening(&self) -> Result<Opening, LedgerError> {
-        let committed = self.rows.read(Table::Meta, COMMITTED, v1::decode_committed)?;
-        let state = self.rows.read(Table::State, STATE, v1::decode_json)?;
+        let store = self.read_from();
+        let committed = store.rows.read(Table::Meta, COMMITTED, v1::decode_committed)?;
+        let state = store.rows.read(Table::State, STATE, v1::decode_json)?;
         Ok(Opening {
             next_sequence: committed.map_or(0, |committed| committed.sequence) + 1,
             at: committed.map(|committed| committed.at),
-            workloads: self.rows.read_all(Table::Workloads, .., |key, row| {
+            workloads: store.rows.read_all(Table::Workloads, .., |key, row| {
                 Some((v1::from_workload_key(key)?, v1::decode_workload(row)?))
             })?,
-            journal: self.journal()?,
-            pending: self.pending()?,
-            open: self.rows.read_all(Table::Open, .., |_, row| v1::decode_json(row))?,
+            journal: store.journal()?,
+            pending: store.pending()?,
+            open: store.rows.read_all(Table::Open, .., |_, row| v1::decode_json(row))?,
             state: state.unwrap_or_default(),
-            counted: self.counted()?,
+            counted: store.counted()?,
+            recent: recent(&store.rows)?,
         })
     }
 
     /// Records of the same segment, client, name and address are merged; those answered from `first_frame` on are as
     /// if they had not been written. Segments are numbered anew, since two runs may have given one number to two.
     fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError> {
+        let rows = &self.read_from().rows;
         let mut names = SavedNames::default();
         let mut numbers: HashMap<Arc<str>, Segment> = HashMap::new();
         let mut provenances: HashSet<Arc<Provenance>> = HashSet::new();
         let mut merged: HashMap<NameKey, usize> = HashMap::new();
-        for row in self.rows.scan(Table::Names, v1::last_use_key(first_frame).to_vec()..)? {
-            let records = v1::decode_names(&row?.1).ok_or_else(|| self.rows.damaged(Table::Names))?;
+        for row in rows.scan(Table::Names, v1::last_use_key(first_frame).to_vec()..)? {
+            let records = v1::decode_names(&row?.1).ok_or_else(|| rows.damaged(Table::Names))?;
             for (text, mut record) in records {
                 if record.evidence.facts.last >= first_frame || expiry::last_use(&record.evidence.facts) < first_frame {
                     continue;
@@ -81,9 +85,10 @@ impl Ledger for Store {
 
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         let key = v1::workload_key(workload);
-        let rows = self.rows.scan_prefix(Table::Pages, &key)?;
-        let damaged = || self.rows.damaged(Table::Pages);
-        rows.map(|row| v1::decode_page(&row?.1).ok_or_else(damaged)).collect()
+        let rows = &self.read_from().rows;
+        let pages = rows.scan_prefix(Table::Pages, &key)?;
+        let damaged = || rows.damaged(Table::Pages);
+        pages.map(|row| v1::decode_page(&row?.1).ok_or_else(damaged)).collect()
     }
 
     fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
@@ -96,7 +101,7 @@ impl Ledger for Store {
 
     fn holders(&self, destination: u64) -> Result<Vec<WorkloadId>, LedgerError> {
         let mut workloads = Vec::new();
-        if let Some(row) = self.rows.get(Table::Holders, &v1::bucket(destination))? {
+        if let Some(row) = self.read_from().rows.get(Table::Holders, &v1::bucket(destination))? {
             let found = v1::decode_holders(&row).filter(|holder| holder.destination == destination);
             workloads.extend(found.map(|holder| holder.workload));
         }
@@ -106,7 +111,7 @@ impl Ledger for Store {
     }
 
     fn alert(&self, id: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
-        self.rows.read(Table::Alerts, &id.0, v1::decode_alert)
+        self.read_from().rows.read(Table::Alerts, &id.0, v1::decode_alert)
     }
 }
 

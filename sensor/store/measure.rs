@@ -160,6 +160,7 @@ fn opening_with_a_hundred_thousand_workloads() {
                 group: None,
                 since: Timestamp(0),
                 learns_until: Timestamp(0),
+                last: Timestamp(0),
             };
             (WorkloadId(n), record)
         })

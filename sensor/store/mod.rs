@@ -17,6 +17,7 @@ mod rows;
 mod survey;
 mod table;
 mod tools;
+mod unfinished;
 mod v1;
 
 #[cfg(test)]
@@ -31,8 +32,8 @@ mod samples;
 mod tests;
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
@@ -45,6 +46,7 @@ use table::Table;
 
 pub use survey::{Extent, Standing};
 pub use tools::{Alerts, AllPairs};
+pub use unfinished::Beginning;
 
 /// What a ledger that is only read keeps in memory.
 const READER_MEMORY: u64 = 16 << 20;
@@ -59,6 +61,11 @@ pub struct Store {
     writer: Mutex<Writer>,
     outbox_start: Mutex<u64>,
     outbox_end: AtomicU64,
+    memory: u64,
+    run: OnceLock<unfinished::Run>,
+    is_untidy: AtomicBool,
+    /// Whether an earlier run left what the same command would go on with.
+    has_unfinished: AtomicBool,
     // Removed when the tables are closed, so it stands behind them.
     own_folder: Option<TempDir>,
 }
@@ -109,7 +116,12 @@ impl Store {
         let expiry = Arc::new(Expiry::new(Span(i64::MAX)));
         let (mut options, families) = table::options(READER_MEMORY, &expiry);
         let db = folder::open_beside(dir, own.path(), &mut options, families)?;
-        Self::of(Rows::new(db, dir.to_owned(), Log::Kept), expiry, Some(own))
+        Self::of(
+            Rows::new(db, dir.to_owned(), Log::Kept),
+            READER_MEMORY,
+            expiry,
+            Some(own),
+        )
     }
 
     /// Says whether the ledger vanishes with this value.
@@ -128,10 +140,10 @@ impl Store {
         let expiry = Arc::new(Expiry::new(retention));
         let (options, families) = table::options(memory, &expiry);
         let db = folder::open(dir, &options, families)?;
-        Self::of(Rows::new(db, dir.to_owned(), log), expiry, own)
+        Self::of(Rows::new(db, dir.to_owned(), log), memory, expiry, own)
     }
 
-    fn of(rows: Rows, expiry: Arc<Expiry>, folder: Option<TempDir>) -> Result<Self, LedgerError> {
+    fn of(rows: Rows, memory: u64, expiry: Arc<Expiry>, folder: Option<TempDir>) -> Result<Self, LedgerError> {
         let writer = Writer::read(&rows)?;
         expiry.set_present(writer.present());
         let first_line = rows.scan(Table::Outbox, ..)?.next().transpose()?;
@@ -140,14 +152,23 @@ impl Store {
             Some((key, _)) => v1::from_sequence_key(&key).ok_or_else(|| rows.damaged(Table::Outbox))?,
             None => outbox_end + 1,
         };
+        let has_unfinished = AtomicBool::new(unfinished::is_left(rows.folder()));
         Ok(Self {
             rows,
+            memory,
+            run: OnceLock::new(),
+            has_unfinished,
+            is_untidy: AtomicBool::new(false),
             expiry,
             writer: Mutex::new(writer),
             outbox_start: Mutex::new(outbox_start),
             outbox_end: AtomicU64::new(outbox_end),
             own_folder: folder,
         })
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -105,7 +105,8 @@ impl Store {
         let mut start = self.outbox_start.lock().unwrap_or_else(PoisonError::into_inner);
         let end = self.outbox_end();
         let taken_through = taken_through.min(end);
-        let through = taken_through.max(end.saturating_sub(most));
+        let kept = self.kept_for_run().unwrap_or(u64::MAX);
+        let through = taken_through.max(end.saturating_sub(most)).min(kept);
         if through < *start {
             return Ok(0);
         }
@@ -119,7 +120,7 @@ impl Store {
             changes.delete_range_cf(family, v1::sequence_key(*start), v1::sequence_key(through + 1));
         }
         self.rows.write(changes, Durability::Grouped)?;
-        let untaken = through - taken_through.max(*start - 1);
+        let untaken = through.saturating_sub(taken_through.max(*start - 1));
         *start = through + 1;
         Ok(untaken)
     }

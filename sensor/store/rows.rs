@@ -1,8 +1,12 @@
 //! The rows of the tables, with errors that name the folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IterateBounds, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    BottommostLevelCompaction, ColumnFamily, CompactOptions, DB, DBPinnableSlice, IterateBounds, IteratorMode,
+    ReadOptions, WriteBatch, WriteOptions,
+};
 
 use crate::model::{Durability, LedgerError};
 
@@ -32,6 +36,20 @@ impl Rows {
     /// Takes open tables over.
     pub const fn new(db: DB, folder: PathBuf, log: Log) -> Self {
         Self { db, folder, log }
+    }
+
+    /// Returns the state folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes a folder that holds the tables as they are now, mostly by links to their files.
+    pub fn checkpoint(&self, into: &Path) -> Result<(), LedgerError> {
+        self.sync()?;
+        // Without flushing: what the log holds is copied with it, so that no small files of rows come to be.
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(into, u64::MAX))
+            .map_err(self.failed("keeping the tables as they are"))
     }
 
     /// Returns the handle of a table.
@@ -76,6 +94,29 @@ impl Rows {
             .db
             .iterator_cf_opt(self.family(table)?, options, IteratorMode::Start);
         Ok(rows.map(|row| row.map_err(self.failed("reading"))))
+    }
+
+    /// Returns the rows whose keys are in a range, in order, without keeping what was read for who reads it next.
+    pub fn scan_once(
+        &self,
+        table: Table,
+        range: impl IterateBounds,
+    ) -> Result<impl Iterator<Item = Result<Row, LedgerError>>, LedgerError> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options.set_iterate_range(range);
+        options.set_total_order_seek(true);
+        let rows = self
+            .db
+            .iterator_cf_opt(self.family(table)?, options, IteratorMode::Start);
+        Ok(rows.map(|row| row.map_err(self.failed("reading"))))
+    }
+
+    /// Returns the greatest key of a table.
+    pub fn last_key(&self, table: Table) -> Result<Option<Box<[u8]>>, LedgerError> {
+        let mut rows = self.db.iterator_cf(self.family(table)?, IteratorMode::End);
+        let last = rows.next().transpose().map_err(self.failed("reading"))?;
+        Ok(last.map(|(key, _)| key))
     }
 
     /// Returns the rows whose keys have the prefix by which their table is filtered, in order.
@@ -150,14 +191,24 @@ impl Rows {
         }
     }
 
+    /// Writes all new rows to files, after which the log that held them is of no more use.
+    pub fn flush(&self) -> Result<(), LedgerError> {
+        for table in Table::ALL {
+            let family = self.family(table)?;
+            self.db.flush_cf(family).map_err(self.failed("writing"))?;
+        }
+        Ok(())
+    }
+
     /// Compacts a table whole, as RocksDB would in time.
-    #[cfg(test)]
-    pub fn compact(&self, table: Table) {
-        let family = self.family(table).unwrap();
-        self.db.flush_cf(family).unwrap();
-        let mut options = rocksdb::CompactOptions::default();
-        options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+    pub fn compact(&self, table: Table) -> Result<(), LedgerError> {
+        let family = self.family(table)?;
+        let mut options = CompactOptions::default();
+        // What was written by compactions before has something expired in it too.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        options.set_exclusive_manual_compaction(false);
         self.db
             .compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+        Ok(())
     }
 }

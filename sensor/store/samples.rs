@@ -155,6 +155,7 @@ pub fn workload() -> impl Strategy<Value = WorkloadRecord> {
             group,
             since,
             learns_until,
+            last: Timestamp(since.0.wrapping_add(5)),
         }
     })
 }

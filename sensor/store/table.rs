@@ -147,9 +147,7 @@ impl Table {
                 blocks.set_bloom_filter(FILTER_BITS, false);
                 options.set_prefix_extractor(SliceTransform::create_fixed_prefix(WORKLOAD_PREFIX));
                 let expiry = Arc::clone(expiry);
-                options.set_compaction_filter(c"expired pairs", move |_, key, row| {
-                    expiry::decide_page(&expiry, key, row)
-                });
+                options.set_compaction_filter(c"expired pairs", move |_, _, row| expiry::decide_page(&expiry, row));
             }
             Self::Holders => {
                 let merging = Arc::clone(expiry);
@@ -165,7 +163,11 @@ impl Table {
                 let expiry = Arc::clone(expiry);
                 options.set_compaction_filter(c"names of no use", move |_, key, _| expiry::decide_names(&expiry, key));
             }
-            Self::Alerts => blocks.set_bloom_filter(FILTER_BITS, false),
+            Self::Alerts => {
+                blocks.set_bloom_filter(FILTER_BITS, false);
+                let expiry = Arc::clone(expiry);
+                options.set_compaction_filter(c"expired alerts", move |_, _, row| expiry::decide_alert(&expiry, row));
+            }
             _ => {}
         }
         options.set_block_based_table_factory(&blocks);

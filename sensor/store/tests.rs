@@ -33,6 +33,7 @@ pub struct Plain {
     open: BTreeMap<AlertId, OpenAlert>,
     state: JudgeState,
     counted: Vec<(u64, BudgetCounts)>,
+    recent: RecentEpochs,
 }
 
 impl Plain {
@@ -40,7 +41,9 @@ impl Plain {
         let batch = batch.clone();
         self.sequence = batch.sequence;
         self.at = Some(batch.at);
+        self.recent.put(RecentEpochs::place(batch.sequence), batch.at);
         self.workloads.extend(batch.workloads);
+        self.workloads.retain(|id, _| !batch.forgotten.contains(id));
         if let Some(changes) = v1::decode_journal(&batch.journal) {
             self.journal.insert(batch.sequence, changes);
         }
@@ -95,6 +98,7 @@ impl Plain {
             open: self.open.values().cloned().collect(),
             state: self.state.clone(),
             counted: self.counted.iter().map(|(_, counts)| counts.clone()).collect(),
+            recent: self.recent.clone(),
         };
         assert_eq!(store.opening().unwrap(), opening);
         for workload in (0..5).map(WorkloadId) {
@@ -172,8 +176,9 @@ proptest! {
         }
         plain.check(&store);
         plain.check(&Store::open_read_only(folder.path()).unwrap());
+        store.rows.flush().unwrap();
         for table in Table::ALL {
-            store.rows.compact(table);
+            store.rows.compact(table).unwrap();
         }
         plain.check(&store);
     }

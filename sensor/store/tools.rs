@@ -1,7 +1,7 @@
 //! What the tools read beside a running sensor or after it.
 
 use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use hashbrown::HashMap;
 
@@ -39,7 +39,7 @@ impl Store {
     /// `Failed` when the disk fails, `Damaged` when a row cannot be read.
     pub fn all_pairs(&self) -> Result<AllPairs<'_>, LedgerError> {
         // A batch that folds would hand the journal's older pairs on as the newest.
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = self.lock_writer();
         let mut journal: HashMap<WorkloadId, Vec<(u64, StoredPair)>> = HashMap::new();
         for (row, changes) in self.journal()? {
             for change in changes {

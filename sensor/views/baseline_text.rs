@@ -111,6 +111,7 @@ mod tests {
             group: Some(bad.into()),
             since: Timestamp(0),
             learns_until: Timestamp(0),
+            last: Timestamp(0),
         };
         let texts = [pair_text(&pair), workload_text(&WorkloadLine::from(&record), None)];
         for text in texts {

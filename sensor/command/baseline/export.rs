@@ -3,6 +3,7 @@
 //! The header comes first, then segments, resolvers, and workloads by their keys, each with its pairs by kind and text. So
 //! two ledgers that hold the same give the same octets.
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -79,9 +80,11 @@ pub(super) fn write_all(store: &Store, out: &mut impl Write) -> Result<(), Error
     Ok(())
 }
 
-/// Returns pairs by kind and text.
+/// Returns pairs by kind and text. Where one that is expired stands beside its successor, until the ledger deletes it, it
+/// is left out.
 pub(super) fn ordered(mut pairs: Vec<StoredPair>) -> Vec<StoredPair> {
-    pairs.sort_by_cached_key(|stored| (stored.key.kind(), stored.key.text()));
+    pairs.sort_by_cached_key(|stored| (stored.key.kind(), stored.key.text(), Reverse(stored.pair.last())));
+    pairs.dedup_by(|older, newer| older.key == newer.key);
     pairs
 }
 

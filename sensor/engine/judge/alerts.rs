@@ -93,7 +93,12 @@ impl Judge {
     pub(super) fn alert_record(&self, id: AlertId) -> Result<Option<AlertRecord>, LedgerError> {
         match self.open.recent(id) {
             Some(record) => Ok(Some(record.clone())),
-            None => self.ledger.alert(id),
+            // One that is expired is as absent, whether or not the ledger has deleted it (rule T2).
+            None => {
+                let cutoff = self.recent.least().minus(self.policy.baseline.retention);
+                let alert = self.ledger.alert(id)?;
+                Ok(alert.filter(|record| record.alert.ts >= cutoff))
+            }
         }
     }
 

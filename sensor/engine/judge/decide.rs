@@ -182,6 +182,7 @@ impl Judge {
             at: contact.first,
             fate,
         });
+        self.registry.seen(who.id, contact.last);
         self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::flow::FlowUpdate;
 use crate::model::{
-    Address, Arrival, Counter, Delivered, Event, EventKind, LedgerError, ResolverState, Segment, SourceId, Span,
-    Timestamp,
+    Address, Arrival, Counter, Delivered, Event, EventKind, LedgerError, RecentEpochs, ResolverState, Segment,
+    SourceId, Span, Timestamp,
 };
 use crate::names::AHEAD;
 
@@ -155,13 +155,13 @@ impl Judge {
         let is_full = self.out.batch.alerts.len() >= ALERTS_A_BATCH || self.out.records.len() >= RECORDS_A_BATCH;
         if is_full {
             hand_over(self.end(now));
-            self.baseline.begin(self.next_sequence);
+            self.baseline.begin(self.next_sequence, self.recent.least());
             self.open.release(self.next_sequence);
         }
     }
 
     fn begin(&mut self, mark: &Mark, decoded: &DecodeReport) -> Result<(), LedgerError> {
-        self.baseline.begin(self.next_sequence);
+        self.baseline.begin(self.next_sequence, self.recent.least());
         self.out.batch.at = mark.now;
         self.out.counters.merge(&decoded.counters);
         if let Some(first) = decoded.first_frame {
@@ -348,12 +348,22 @@ impl Judge {
         let closed = &batch.closed;
         batch.opened.retain(|open| closed.binary_search(&open.id).is_err());
         batch.journal = self.baseline.take_journal();
+        let present = self.recent.least();
+        let due = self.round.due(present, self.registry.end()).map(|due| due.from..due.to);
+        if let Some(due) = due.clone() {
+            let cutoff = present.minus(self.policy.baseline.retention);
+            batch.forgotten = self.registry.forget(due, cutoff);
+            for workload in &batch.forgotten {
+                self.baseline.forget_workload(*workload);
+            }
+        }
         batch.workloads = self.registry.take_changed();
-        let folded = self.baseline.fold(&*self.ledger, self.limits.pairs);
+        let folded = self.baseline.fold(&*self.ledger, self.limits.pairs, due);
         batch.pages = folded.pages;
         batch.folded_through = folded.through;
         batch.holders = folded.holders;
         if !batch.is_empty() {
+            self.recent.put(RecentEpochs::place(batch.sequence), batch.at);
             self.next_sequence += 1;
         }
         std::mem::replace(&mut self.out, Outcome::new(self.next_sequence, now))

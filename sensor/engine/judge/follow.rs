@@ -101,6 +101,7 @@ impl Judge {
         let sequel = judged.sequel.clone();
         if has_moved {
             for place in places {
+                self.registry.seen(place.workload, update.last);
                 self.baseline
                     .extend(&*self.ledger, place, update.last, more.0, more.1)?;
             }

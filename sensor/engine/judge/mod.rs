@@ -38,8 +38,8 @@ use crate::baseline::Baseline;
 use crate::destination::Aggregation;
 use crate::identity::{Locality, Network, Workloads};
 use crate::model::{
-    Address, AlertId, Batch, Counters, DestinationKeys, Event, JudgeState, Ledger, LedgerError, Policy, Provenance,
-    Record, ResolverState, Segment, SourceReport, Span, Timestamp, WorkloadKey,
+    Address, AlertId, Batch, Counters, DailyRound, DestinationKeys, Event, JudgeState, Ledger, LedgerError, Policy,
+    Provenance, RecentEpochs, Record, ResolverState, Segment, SourceReport, Span, Timestamp, WorkloadKey,
 };
 use crate::names::Names;
 
@@ -134,6 +134,9 @@ pub struct Judge {
     full: full::Told,
     outside: HashMap<Segment, outside::Outside, foldhash::quality::RandomState>,
     next_sequence: u64,
+    /// When the last batches were.
+    recent: RecentEpochs,
+    round: DailyRound,
     last_expiry: Option<Timestamp>,
     /// Whether this is the run's last epoch.
     is_last: bool,
@@ -150,6 +153,7 @@ impl Judge {
         let opening = setup.ledger.opening()?;
         let policy = setup.policy;
         let mut baseline = Baseline::new(policy.baseline.window, policy.baseline.retention);
+        baseline.begin(opening.next_sequence, opening.recent.least());
         baseline.resume(&*setup.ledger, opening.journal, opening.next_sequence)?;
         let mut judge = Self {
             rules: Workloads::new(&policy.workloads),
@@ -177,6 +181,8 @@ impl Judge {
             full: full::Told::default(),
             outside: HashMap::default(),
             next_sequence: opening.next_sequence,
+            recent: opening.recent,
+            round: DailyRound::default(),
             last_expiry: None,
             out: Outcome::new(opening.next_sequence, opening.at.unwrap_or_default()),
             policy,
@@ -243,7 +249,7 @@ impl Judge {
         let mut batches = Vec::new();
         loop {
             let sequence = self.next_sequence;
-            self.baseline.begin(sequence);
+            self.baseline.begin(sequence, self.recent.least());
             let Some((journal, folded)) = self.baseline.finish(&*self.ledger, STEP) else {
                 return batches;
             };

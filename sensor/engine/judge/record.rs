@@ -61,6 +61,7 @@ impl Judge {
             fate,
         });
         let facts = facts_of(contact, meaning);
+        self.registry.seen(who.id, contact.last);
         self.baseline.record(&*self.ledger, who.id, key, &facts, novelty)
     }
 

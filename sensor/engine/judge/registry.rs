@@ -1,6 +1,7 @@
 //! Workloads and segments by number, and how far each has learnt (rule B4).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -44,7 +45,9 @@ pub(super) enum Learnt {
 pub(super) struct Registry {
     policy: BaselinePolicy,
     ids: HashMap<WorkloadKey, WorkloadId>,
-    records: Vec<WorkloadRecord>,
+    /// By number; those that are free are absent.
+    records: Vec<Option<WorkloadRecord>>,
+    free: BTreeSet<WorkloadId>,
     changed: BTreeSet<WorkloadId>,
     segments: HashMap<Arc<str>, SegmentState>,
     segments_changed: bool,
@@ -66,6 +69,7 @@ impl Registry {
             policy,
             ids: HashMap::new(),
             records: Vec::new(),
+            free: BTreeSet::new(),
             changed: BTreeSet::new(),
             segments: HashMap::new(),
             segments_changed: false,
@@ -76,11 +80,14 @@ impl Registry {
         for segment in &state.segments {
             registry.segments.insert(segment.segment.clone(), segment.clone());
         }
-        let mut workloads = workloads;
-        workloads.sort_by_key(|(id, _)| *id);
-        for (_, record) in workloads {
-            registry.add(record);
+        for (id, record) in workloads {
+            registry.put(id, record);
         }
+        let numbered = (0..).map(WorkloadId).zip(&registry.records);
+        registry.free = numbered
+            .filter(|(_, record)| record.is_none())
+            .map(|(id, _)| id)
+            .collect();
         registry.changed.clear();
         // Those that had learnt before the earlier run ended were told by it.
         let told = at.unwrap_or(Timestamp::MIN);
@@ -89,7 +96,13 @@ impl Registry {
     }
 
     fn add(&mut self, record: WorkloadRecord) -> WorkloadId {
-        let id = WorkloadId(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
+        let behind = || WorkloadId(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
+        let id = self.free.pop_first().unwrap_or_else(behind);
+        self.put(id, record);
+        id
+    }
+
+    fn put(&mut self, id: WorkloadId, record: WorkloadRecord) {
         self.ids.insert(record.key.clone(), id);
         if let Some(group) = &record.group {
             let learnt = self.groups.entry(group.clone()).or_insert(record.learns_until);
@@ -98,9 +111,66 @@ impl Registry {
         if record.learns_until > record.since {
             self.learning.insert((record.learns_until, id));
         }
-        self.records.push(record);
+        let at = id.0 as usize;
+        if self.records.len() <= at {
+            self.records.resize(at + 1, None);
+        }
+        if let Some(place) = self.records.get_mut(at) {
+            *place = Some(record);
+        }
         self.changed.insert(id);
-        id
+    }
+
+    /// Notes a contact of a workload.
+    pub fn seen(&mut self, id: WorkloadId, at: Timestamp) {
+        let record = self.records.get_mut(id.0 as usize).and_then(Option::as_mut);
+        if let Some(record) = record
+            && at.since(record.last) > WorkloadRecord::LAST_STEP
+        {
+            record.last = at;
+            self.changed.insert(id);
+        }
+    }
+
+    /// Forgets workloads among these numbers whose last contact was before `cutoff`, and returns them: none of their pairs
+    /// is of use any more. Their numbers are given to others.
+    pub fn forget(&mut self, numbers: Range<u32>, cutoff: Timestamp) -> Vec<WorkloadId> {
+        let mut forgotten = Vec::new();
+        for id in numbers.map(WorkloadId) {
+            let Some(place) = self.records.get_mut(id.0 as usize) else {
+                break;
+            };
+            let is_over = |record: &mut WorkloadRecord| {
+                record.last.plus(WorkloadRecord::LAST_STEP) < cutoff && record.learns_until < cutoff
+            };
+            let Some(record) = place.take_if(is_over) else { continue };
+            self.ids.remove(&record.key);
+            self.learning.remove(&(record.learns_until, id));
+            self.changed.remove(&id);
+            self.free.insert(id);
+            forgotten.push(id);
+        }
+        if !forgotten.is_empty() {
+            self.found.clear();
+            self.note_groups();
+        }
+        forgotten
+    }
+
+    /// Finds out anew when each group had learnt first, as a restart would.
+    fn note_groups(&mut self) {
+        self.groups.clear();
+        for record in self.records.iter().flatten() {
+            if let Some(group) = &record.group {
+                let learnt = self.groups.entry(group.clone()).or_insert(record.learns_until);
+                *learnt = record.learns_until.min(*learnt);
+            }
+        }
+    }
+
+    /// Returns behind which number there is no workload.
+    pub fn end(&self) -> u32 {
+        u32::try_from(self.records.len()).unwrap_or(u32::MAX)
     }
 
     /// Returns who an address is, if that was found out.
@@ -135,6 +205,7 @@ impl Registry {
                     group,
                     since: at,
                     learns_until,
+                    last: at,
                 };
                 (self.add(record), true)
             }
@@ -152,7 +223,7 @@ impl Registry {
 
     /// Takes over the group that the settings give a workload now.
     fn take_group(&mut self, id: WorkloadId, group: Option<Arc<str>>) {
-        let Some(record) = self.records.get_mut(id.0 as usize) else {
+        let Some(record) = self.records.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return;
         };
         if record.group == group {
@@ -193,7 +264,7 @@ impl Registry {
 
     /// Returns what is kept of a workload.
     pub fn record(&self, id: WorkloadId) -> Option<&WorkloadRecord> {
-        self.records.get(id.0 as usize)
+        self.records.get(id.0 as usize)?.as_ref()
     }
 
     /// Returns what learning says to a novelty of a workload at `at`.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! VERSION, ADDRESS and GROUP, key (name, or segment text and address), segment, group if GROUP is set,
-//! since, learns until
+//! since, learns until, last contact
 //! ```
 
 use crate::model::{WorkloadKey, WorkloadRecord};
@@ -36,6 +36,7 @@ pub fn encode_workload(record: &WorkloadRecord) -> Vec<u8> {
     }
     put_time(&mut row, record.since);
     put_time(&mut row, record.learns_until);
+    put_time(&mut row, record.last);
     row
 }
 
@@ -57,6 +58,7 @@ pub fn decode_workload(row: &[u8]) -> Option<WorkloadRecord> {
         group: if flags & GROUP == 0 { None } else { Some(octets.text()?) },
         since: octets.time()?,
         learns_until: octets.time()?,
+        last: octets.time()?,
     };
     octets.is_empty().then_some(record)
 }
