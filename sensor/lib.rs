@@ -19,7 +19,7 @@
 //! | 1 | [`wire`] |
 //! | 2 | [`flow`], [`names`], [`identity`], [`destination`], [`baseline`], [`alerting`], [`enrichment`]: one concern each; they never import each other |
 //! | 3 | [`engine`] (0 to 2), [`views`] (0 and 2) |
-//! | 4 | [`capture`], [`settings`], [`store`], [`sinks`]: the outside world (0; `settings` also 2) |
+//! | 4 | [`capture`], [`import`], [`settings`], [`store`], [`sinks`]: the outside world (0; `settings` also 2) |
 //! | 6 | [`run`] |
 //! | 7 | [`command`] |
 //!
@@ -40,7 +40,8 @@
 //! - [`baseline`] knows which workload had contact with what, and when.
 //! - [`alerting`] says how bad a novelty is, and in which words; [`enrichment`] adds what helps to find it elsewhere.
 //! - [`store`] is the ledger on disk, [`sinks`] are the receivers of alerts.
-//! - [`views`] shows alerts to people.
+//! - [`import`] reads exported baselines, and logs of others.
+//! - [`views`] shows alerts and the baseline to people.
 //! - [`settings`] reads the settings file; [`run`] starts the threads and stops them in order; [`command`] holds the
 //!   programs' commands.
 //! - [`model`] has the words that all of them share.
@@ -67,6 +68,7 @@ pub mod engine;
 pub mod enrichment;
 pub mod flow;
 pub mod identity;
+pub mod import;
 pub mod model;
 pub mod names;
 #[cfg(feature = "ledger")]

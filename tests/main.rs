@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod baseline;
 mod copies;
 mod crash;
 mod determinism;

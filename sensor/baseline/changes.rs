@@ -235,6 +235,24 @@ impl Baseline {
         Ok((!row.is_empty()).then(|| (row, Folded::default())))
     }
 
+    /// Returns pages that take over from about so many changes that only journal rows hold; none once no row is needed any
+    /// more. For who changes pages themselves: what a row says of a pair comes back where the page does not have it.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn fold_all(&mut self, ledger: &dyn Ledger, pairs: usize) -> Result<Option<Folded>, LedgerError> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let mut pages = Vec::new();
+        self.fold_oldest(ledger, pairs, &mut pages)?;
+        if self.loaded_pairs > self.limit {
+            self.trim(ledger, &mut pages);
+        }
+        Ok(Some(self.folded(pages)))
+    }
+
     /// Notes that a workload has changes from this batch on that no page holds.
     pub(super) fn note_unfolded(&mut self, workload: WorkloadId) {
         let sequence = self.sequence;

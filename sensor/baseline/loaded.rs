@@ -162,6 +162,14 @@ impl Loaded {
         self.index.of(wide(hash)).find(is_it)
     }
 
+    /// Returns the slot of a destination; of several the one with the latest contact, since one that is expired may stand
+    /// beside its successor where nobody knows the retention.
+    pub fn latest_slot_of(&self, key: &PairKey, hash: u32) -> Option<u32> {
+        let is_it = |&slot: &u32| self.entry(slot).is_some_and(|entry| entry.key == *key);
+        let last = |slot: &u32| self.get(*slot).map(Pair::last);
+        self.index.of(wide(hash)).filter(is_it).max_by_key(last)
+    }
+
     /// Touches where a destination is looked for.
     pub fn touch_index(&self, hash: u32) -> u64 {
         // A new pair stands behind the last one.
@@ -288,6 +296,19 @@ mod tests {
     #[test]
     fn a_pair_takes_96_octets_with_its_destination() {
         assert_eq!((size_of::<Entry>(), size_of::<Option<Entry>>()), (96, 96));
+    }
+
+    #[test]
+    fn of_an_expired_pair_and_its_successor_the_latter_is_found() {
+        let key = PairKey::Domain("a.example".into());
+        for slots in [[0, 5], [5, 0]] {
+            let mut loaded = Loaded::default();
+            for (slot, at) in slots.into_iter().zip([1, 9]) {
+                let (key, pair) = (key.clone(), Pair::new(Timestamp(at)));
+                loaded.put(StoredPair { slot, key, pair }, 7);
+            }
+            assert_eq!(loaded.latest_slot_of(&key, 7), Some(slots[1]));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod aside;
 mod changes;
 mod index;
+mod join;
 mod loaded;
 mod pairs;
 mod shared;

@@ -52,7 +52,7 @@ pub struct Baseline {
     pub(super) hasher: foldhash::fast::RandomState,
     /// How many pairs may be in memory.
     pub(super) limit: usize,
-    shared: Shared,
+    pub(super) shared: Shared,
     /// By number, since workloads are numbered in order; those that are not in memory are absent.
     pub(super) workloads: Vec<Option<Loaded>>,
     /// What journal rows hold of workloads that are not in memory.
@@ -168,7 +168,7 @@ impl Baseline {
     }
 
     /// The table of pairs looks at 32 bits; the seed keeps those who choose names from choosing them.
-    fn hash(&self, key: &PairKey) -> u32 {
+    pub(super) fn hash(&self, key: &PairKey) -> u32 {
         short_hash(&self.hasher, key)
     }
 
@@ -434,11 +434,13 @@ pub(super) fn short_hash(hasher: &foldhash::fast::RandomState, key: &PairKey) ->
     (hasher.hash_one(key) >> 32) as u32
 }
 
-const fn stretch(day: Day) -> i32 {
+/// Returns the stretch of days that shares an entry of the index.
+pub(super) const fn stretch(day: Day) -> i32 {
     day.0.div_euclid(INDEX_STRETCH_DAYS)
 }
 
-fn holder(workload: WorkloadId, key: &PairKey, day: Day) -> Holder {
+/// Returns the entry of the index for a pair with a contact on a day.
+pub(super) fn holder(workload: WorkloadId, key: &PairKey, day: Day) -> Holder {
     Holder {
         destination: key.index_hash(),
         workload,

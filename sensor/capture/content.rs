@@ -1,6 +1,8 @@
 //! What a file holds: its own octets or, if they are compressed, those that they unpack to.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufRead, Read};
+use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -23,6 +25,51 @@ pub(super) enum Content {
     Gzip(Box<MultiGzDecoder<Input<Raw>>>),
     /// What frames of zstd unpack to.
     Zstd(Box<Zstd<Raw>>),
+}
+
+/// Opens a file that is no capture: its content, unpacked if its first octets are those of gzip or zstd.
+///
+/// # Errors
+///
+/// When it cannot be opened or its first octets cannot be read. Reading fails with `UnexpectedEof` where a compressed file
+/// is cut, with `InvalidData` where it is damaged, and with `Unsupported` where it takes what we have not.
+pub fn open_content(path: &Path) -> io::Result<impl BufRead + Send + use<>> {
+    let mut file = Input::new(Box::new(File::open(path)?) as Raw);
+    // Four octets tell; a file may have fewer.
+    file.fill(4)?;
+    Ok(Whole(Content::of(file)))
+}
+
+/// A file of which it matters that it is whole: [`Input`] takes the place where a compressed file is cut for its end.
+struct Whole(Input<Content>);
+
+impl Read for Whole {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let held = self.fill_buf()?;
+        let count = held.len().min(room.len());
+        let (Some(to), Some(from)) = (room.get_mut(..count), held.get(..count)) else {
+            return Ok(0);
+        };
+        to.copy_from_slice(from);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Whole {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if !self.0.fill(1)? && !self.0.is_spent() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it is compressed and ends before its end",
+            ));
+        }
+        Ok(self.0.held())
+    }
+
+    fn consume(&mut self, octets: usize) {
+        self.0.advance(octets);
+    }
 }
 
 impl Content {

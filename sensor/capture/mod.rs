@@ -20,6 +20,7 @@ mod sockets;
 mod steering;
 mod zstd;
 
+pub use content::open_content;
 pub use error::CaptureError;
 pub use file::CaptureFile;
 pub use live::{Live, LiveFrom, Polled};

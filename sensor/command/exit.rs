@@ -41,6 +41,9 @@ pub(super) enum Error {
     Output(#[from] std::io::Error),
     #[error("{0}")]
     Undelivered(String),
+    /// What failed, and why if that is another's error.
+    #[error("{0}")]
+    Failed(String, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
 }
 
 impl From<LedgerError> for Error {
@@ -63,7 +66,7 @@ impl Error {
                 LedgerError::OtherVersion { .. } | LedgerError::NotALedger { .. } => Exit::Refused,
                 _ => Exit::Failed,
             },
-            Self::Run(_) | Self::Output(_) | Self::Undelivered(_) => Exit::Failed,
+            Self::Run(_) | Self::Output(_) | Self::Undelivered(_) | Self::Failed(..) => Exit::Failed,
         }
     }
 }

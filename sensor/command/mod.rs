@@ -1,6 +1,7 @@
 //! The programs' commands, one file each; `main.rs` only calls here.
 
 mod alerts;
+mod baseline;
 mod check;
 mod exit;
 mod live;
@@ -36,6 +37,8 @@ enum Command {
     Check(check::Arguments),
     /// List the alerts that a ledger holds.
     Alerts(alerts::Arguments),
+    /// What is known of workloads: show, export, merge, import, forget, learn.
+    Baseline(baseline::Arguments),
 }
 
 /// Runs the `sensor` program.
@@ -47,6 +50,7 @@ pub fn sensor() -> Exit {
         Command::Run(arguments) => live::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Alerts(arguments) => alerts::run(&arguments),
+        Command::Baseline(arguments) => baseline::run(&arguments),
     };
     exit::of(result)
 }

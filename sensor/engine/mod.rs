@@ -4,6 +4,7 @@ mod clock;
 mod copies;
 mod decoder;
 mod fragments;
+mod imported;
 mod judge;
 mod limits;
 mod partition;
@@ -13,6 +14,7 @@ mod worker;
 
 pub use clock::{EPOCH, EPOCH_FRAMES};
 pub use decoder::{Decoder, Packets};
+pub use imported::{ImportSetup, Imported, Lasting};
 pub use judge::{Judge, Outcome as Judged, Setup, UNCOMMITTED};
 pub use limits::Limits;
 pub use partition::{PARTITIONS, partition};

@@ -84,6 +84,25 @@ impl FlowKey {
         (key, if is_low { Side::Low } else { Side::High })
     }
 
+    /// Returns the flow between two endpoints and the side of the first.
+    #[must_use]
+    pub fn between(segment: Segment, transport: Transport, from: Endpoint, to: Endpoint) -> (Self, Side) {
+        let (side, low, high) = if from <= to {
+            (Side::Low, from, to)
+        } else {
+            (Side::High, to, from)
+        };
+        let key = Self {
+            low: low.ip,
+            high: high.ip,
+            low_port: low.port,
+            high_port: high.port,
+            segment,
+            transport,
+        };
+        (key, side)
+    }
+
     /// Returns the endpoint of one side.
     #[must_use]
     pub const fn endpoint(&self, side: Side) -> Endpoint {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::address::Address;
@@ -310,7 +311,7 @@ const fn halves(bits: u128) -> [u64; 2] {
 }
 
 /// A novelty of a pair. Its alert's id follows from it, whether the alert was raised or not (rule A2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Novelty {
     /// The first packet of the contact that was new.
     pub at: Timestamp,
@@ -319,7 +320,8 @@ pub struct Novelty {
 }
 
 /// What became of a novelty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Fate {
     /// It raised an alert.

@@ -19,6 +19,17 @@ pub enum RunError {
     /// The numbers of merged frames cannot be kept until the records are written.
     #[error("cannot keep the numbers of merged frames in {}; TMPDIR names another folder", std::env::temp_dir().display())]
     Numbers(#[source] std::io::Error),
+    /// A file to import cannot be opened or read on.
+    #[error("{file}: cannot be read")]
+    Import {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Rows cannot be put in the order of time.
+    #[error("cannot keep rows in {}; TMPDIR names another folder", std::env::temp_dir().display())]
+    Rows(#[source] std::io::Error),
     /// The settings for aggregation cannot be used.
     #[error(transparent)]
     Aggregation(AggregationError),

@@ -14,6 +14,7 @@ mod holders;
 mod ledger;
 mod outbox;
 mod rows;
+mod survey;
 mod table;
 mod tools;
 mod unfinished;
@@ -43,6 +44,7 @@ use expiry::Expiry;
 use rows::{Log, Rows};
 use table::Table;
 
+pub use survey::{Extent, Standing};
 pub use tools::{Alerts, AllPairs};
 pub use unfinished::Beginning;
 

@@ -167,6 +167,14 @@ impl Rows {
         }
     }
 
+    /// Returns how many octets the files of a table hold.
+    pub fn octets(&self, table: Table) -> Result<u64, LedgerError> {
+        let octets = self
+            .db
+            .property_int_value_cf(self.family(table)?, rocksdb::properties::TOTAL_SST_FILES_SIZE);
+        Ok(octets.map_err(self.failed("reading"))?.unwrap_or(0))
+    }
+
     /// Returns what makes an error of an action that failed.
     pub fn failed<E>(&self, action: &'static str) -> impl Fn(E) -> LedgerError
     where

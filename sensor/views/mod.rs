@@ -5,5 +5,7 @@
 //! from the network reaches a terminal as it is. `--json` needs no view: the records write themselves.
 
 mod alert_text;
+mod baseline_text;
 
 pub use alert_text::*;
+pub use baseline_text::*;

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod expected;
 pub mod fragments;
 pub mod frames;
+pub mod logs;
 pub mod programs;
 pub mod recipe;
 pub mod tunnel;

@@ -50,6 +50,7 @@ use contacts::{Contact, Contacts};
 use facts::Facts;
 use loss::Loss;
 use novelty::NewThing;
+pub(super) use originator::class as port_class;
 use registry::{Registry, Who};
 
 /// What the judge is made with.

@@ -7,13 +7,14 @@ use super::facts::Facts;
 
 /// Classes of ports: the lower one is more likely to listen (rule F2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum PortClass {
+pub(in super::super) enum PortClass {
     WellKnown,
     Registered,
     Ephemeral,
 }
 
-const fn class(port: u16) -> PortClass {
+/// Returns the class of a port.
+pub(in super::super) const fn class(port: u16) -> PortClass {
     match port {
         0..1024 => PortClass::WellKnown,
         1024..32_768 => PortClass::Registered,
