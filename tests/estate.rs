@@ -95,11 +95,15 @@ fn octets(folder: &Path) -> u64 {
 fn rule_b5_disk_and_tables_level_off_at_the_retention() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (state, path) = (folder.path().join("state"), folder.path().join("days.pcap"));
+    let settings = folder.path().join("settings.toml");
+    // What is kept for sinks that are yet to come has a bound of its own, and is full by the time that counts.
+    std::fs::write(&settings, "[delivery]\nlines = 10000\n").expect("settings");
     let mut sizes = Vec::new();
     let mut raised = 0;
     for from in (0..DAYS).step_by(A_RUN as usize) {
         days(from, from + A_RUN).write(&path);
-        let output = programs::replay(&["--state", text(&state), "--threads", "2", text(&path)]).output();
+        let places = ["--state", text(&state), "--config", text(&settings)];
+        let output = programs::replay(&[&places[..], &["--threads", "2", text(&path)]].concat()).output();
         let output = output.expect("replay can be run");
         assert!(output.status.success(), "{}", programs::said(&output));
         let alerts = programs::lines(&String::from_utf8_lossy(&output.stdout));
