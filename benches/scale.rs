@@ -1,12 +1,13 @@
 //! What a large baseline costs: ten million pairs of a hundred thousand workloads, written, opened, looked up and kept up.
 //!
-//! `FIRSTCONTACT_WORKLOADS=N` makes it smaller or larger; each workload has a hundred pairs. Everything is printed beside
+//! `FIRSTCONTACT_WORKLOADS=N` makes it smaller or larger; each workload has a hundred pairs. `FIRSTCONTACT_LEDGER=DIR` keeps
+//! the ledger, and one that is there already is not written anew. Everything is printed beside
 //! what is asked of it; nothing here fails on time.
 
 #![expect(clippy::disallowed_methods, reason = "a bench measures by the clock")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +35,8 @@ const EPOCH: Span = Span::millis(100);
 fn main() {
     let workloads = std::env::var("FIRSTCONTACT_WORKLOADS").map_or(100_000, |text| text.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let state = folder.path().join("state");
+    let kept = std::env::var_os("FIRSTCONTACT_LEDGER").map(PathBuf::from);
+    let state = kept.unwrap_or_else(|| folder.path().join("state"));
     let policy = Policy::default();
     let estate = Estate::new(workloads);
     println!(
@@ -43,7 +45,9 @@ fn main() {
         estate.pairs(),
         policy.memory >> 20
     );
-    write(&estate, &state, &policy);
+    if !state.exists() {
+        write(&estate, &state, &policy);
+    }
     open(&estate, &state, &policy);
     keep_up(&estate, &state, &policy);
     run(folder.path(), &state, &policy);

@@ -71,6 +71,21 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// Makes room for the pairs of a page that was read.
+    pub fn reserve(&mut self, pairs: &[StoredPair]) {
+        self.index.reserve(pairs.len());
+        if let Some(last) = pairs.last() {
+            let (number, at) = place(last.slot);
+            if self.parts.len() <= number {
+                self.parts.reserve_exact(number + 1 - self.parts.len());
+                self.parts.resize_with(number + 1, Part::default);
+            }
+            if let Some(part) = self.parts.get_mut(number) {
+                part.entries.reserve_exact(at + 1);
+            }
+        }
+    }
+
     /// Notes which batch wrote the page of a slot.
     pub fn set_batch(&mut self, slot: u32, batch: u64) {
         if let Some(part) = self.parts.get_mut(place(slot).0) {

@@ -195,6 +195,7 @@ impl Baseline {
             for mut page in ledger.pages(workload)? {
                 page.pairs.retain(|stored| stored.pair.last() >= self.cutoff);
                 self.shared.share_page(&mut page.pairs);
+                loaded.reserve(&page.pairs);
                 for stored in page.pairs {
                     let (hash, slot) = (self.hash(&stored.key), stored.slot);
                     loaded.put(stored, hash);

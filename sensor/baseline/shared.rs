@@ -14,6 +14,9 @@ use crate::model::{PairKey, PairKeyView, Provenance, StoredPair};
 /// What nobody else has any more is looked for when there are twice as many as last time, and so many at least.
 const LEAST: usize = 1 << 12;
 
+/// The hash of a pair's destination, if that is a text, and of its first name.
+type Hashes = (Option<u64>, Option<u64>);
+
 /// What pairs of the ledger have in common.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -27,67 +30,98 @@ pub(super) struct Shared {
 impl Shared {
     /// Lets the pairs of a page that was read share their names and their destinations with the others.
     pub fn share_page(&mut self, pairs: &mut [StoredPair]) {
-        self.look_ahead(pairs);
-        for stored in pairs {
-            self.share(stored);
+        let hashes: Vec<Hashes> = pairs.iter().map(|stored| self.hashes(stored)).collect();
+        self.look_ahead(&hashes);
+        for (stored, hashes) in pairs.iter_mut().zip(hashes) {
+            self.share_hashed(stored, hashes);
         }
     }
 
-    /// Brings near what a page's pairs are about to be compared with, in steps in which none waits for another.
-    fn look_ahead(&self, pairs: &[StoredPair]) {
-        let mut hashes = Vec::with_capacity(pairs.len());
-        for stored in pairs {
-            let text = match stored.key.view() {
-                PairKeyView::Text(_, text) => Some(self.hasher.hash_one(text)),
-                PairKeyView::Address(..) => None,
-            };
-            let name = stored.pair.names().next().map(|name| self.hash_of(name));
-            hashes.push((text, name));
-        }
-        let texts = || hashes.iter().filter_map(|(text, _)| *text);
-        let names = || hashes.iter().filter_map(|(_, name)| *name);
-        for hash in texts() {
-            black_box(self.texts.find(hash, |text| black_box(Arc::as_ptr(text)).is_null()));
-        }
-        for hash in names() {
-            black_box(self.names.find(hash, |name| black_box(Arc::as_ptr(name)).is_null()));
-        }
-        for hash in texts() {
-            black_box(self.texts.find(hash, |text| text.is_empty()));
-        }
-        for hash in names() {
-            black_box(self.names.find(hash, |name| name.name.is_empty()));
-        }
+    /// Lets a pair that was read share its names and its destination with the others.
+    pub fn share(&mut self, stored: &mut StoredPair) {
+        let hashes = self.hashes(stored);
+        self.share_hashed(stored, hashes);
+    }
+
+    fn hashes(&self, stored: &StoredPair) -> Hashes {
+        let text = match stored.key.view() {
+            PairKeyView::Text(_, text) => Some(self.hasher.hash_one(text)),
+            PairKeyView::Address(..) => None,
+        };
+        let name = stored.pair.names().next().map(|name| self.hash_of(name));
+        (text, name)
     }
 
     fn hash_of(&self, name: &Arc<Provenance>) -> u64 {
         self.hasher.hash_one((&*name.name, name.server))
     }
 
-    /// Lets a pair that was read share its names and its destination with the others.
-    pub fn share(&mut self, stored: &mut StoredPair) {
-        match &mut stored.key {
-            PairKey::Domain(text)
-            | PairKey::Tenant(text)
-            | PairKey::AttemptedDomain(text)
-            | PairKey::AttemptedTenant(text) => {
-                let hash = self.hasher.hash_one(&**text);
-                let hasher = &self.hasher;
+    /// Brings near what a page's pairs are about to be compared with, in steps in which none waits for another.
+    fn look_ahead(&self, hashes: &[Hashes]) {
+        let texts = || hashes.iter().filter_map(|(text, _)| *text);
+        let names = || hashes.iter().filter_map(|(_, name)| *name);
+        // A table is asked for what no entry is, so that it looks at each that might be it.
+        let mut near = 0;
+        for hash in texts() {
+            near ^= usize::from(
+                self.texts
+                    .find(hash, |text| black_box(text.len()) == usize::MAX)
+                    .is_some(),
+            );
+        }
+        for hash in names() {
+            near ^= usize::from(
+                self.names
+                    .find(hash, |name| black_box(Arc::as_ptr(name)).is_null())
+                    .is_some(),
+            );
+        }
+        for hash in texts() {
+            self.texts.find(hash, |text| {
+                near ^= usize::from(text.bytes().next().unwrap_or_default());
+                false
+            });
+        }
+        for hash in names() {
+            self.names.find(hash, |name| {
+                near ^= name.name.len();
+                false
+            });
+        }
+        for hash in names() {
+            self.names.find(hash, |name| {
+                near ^= usize::from(name.name.bytes().next().unwrap_or_default());
+                false
+            });
+        }
+        black_box(near);
+    }
+
+    fn share_hashed(&mut self, stored: &mut StoredPair, (text_hash, name_hash): Hashes) {
+        let hasher = &self.hasher;
+        match (&mut stored.key, text_hash) {
+            (
+                PairKey::Domain(text)
+                | PairKey::Tenant(text)
+                | PairKey::AttemptedDomain(text)
+                | PairKey::AttemptedTenant(text),
+                Some(hash),
+            ) => {
                 let hash_of = |text: &Arc<str>| hasher.hash_one(&**text);
                 same(&mut self.texts, hash, text, |one, other| one == other, hash_of);
             }
-            PairKey::Address(_) | PairKey::AttemptedAddress(_) => {}
+            _ => {}
         }
-        for name in stored.pair.names_mut() {
+        let hash_of = |name: &Arc<Provenance>| hasher.hash_one((&*name.name, name.server));
+        for (number, name) in stored.pair.names_mut().enumerate() {
             if let Some((read, shared)) = &self.last
                 && Arc::ptr_eq(read, name)
             {
                 *name = Arc::clone(shared);
                 continue;
             }
-            let (read, hash) = (Arc::clone(name), self.hash_of(name));
-            let hasher = &self.hasher;
-            let hash_of = |name: &Arc<Provenance>| hasher.hash_one((&*name.name, name.server));
+            let hash = name_hash.filter(|_| number == 0).unwrap_or_else(|| hash_of(name));
+            let read = Arc::clone(name);
             same(&mut self.names, hash, name, |one, other| one == other, hash_of);
             self.last = Some((read, Arc::clone(name)));
         }

@@ -32,13 +32,20 @@ impl Places {
     /// Returns an empty table that need not grow for this many places.
     #[must_use]
     pub fn with_capacity(places: usize) -> Self {
-        let cells = match places {
+        let mut table = Self::new();
+        table.reserve(places);
+        table
+    }
+
+    /// Makes room for this many places more.
+    pub fn reserve(&mut self, places: usize) {
+        let all = self.used + places;
+        let cells = match all {
             0 => 0,
-            _ => (places + places / 2 + 1).next_power_of_two().max(LEAST),
+            _ => (all + all / 2 + 1).next_power_of_two().max(LEAST),
         };
-        Self {
-            cells: vec![FREE; cells],
-            used: 0,
+        if cells > self.cells.len() {
+            self.grow(cells);
         }
     }
 
@@ -88,7 +95,7 @@ impl Places {
     pub fn insert(&mut self, hash: u64, place: u32) {
         // At most two cells of three are used, so that probing soon meets a free one.
         if (self.used + 1) * 3 > self.cells.len() * 2 {
-            self.grow();
+            self.grow((self.cells.len() * 2).max(LEAST));
         }
         self.put(shorten(hash) << 32 | u64::from(place));
         self.used += 1;
@@ -124,9 +131,8 @@ impl Places {
         true
     }
 
-    fn grow(&mut self) {
-        let cells = vec![FREE; (self.cells.len() * 2).max(LEAST)];
-        for cell in std::mem::replace(&mut self.cells, cells) {
+    fn grow(&mut self, cells: usize) {
+        for cell in std::mem::replace(&mut self.cells, vec![FREE; cells]) {
             if cell != FREE {
                 self.put(cell);
             }

@@ -56,8 +56,10 @@ const OPEN_FILES: i32 = 256;
 const OWN_LOG_FILES: usize = 3;
 const OWN_LOG_LENGTH: usize = MIB as usize;
 
-/// Octets a block: a page of pairs is about 6 KiB, and several a block compress better than one.
+/// Octets a block: several rows a block compress better than one.
 const BLOCK: usize = 16 * KIB as usize;
+/// The same of pages, which are about 2 KiB and are read a few at a time, from anywhere: what is read has to be decompressed.
+const PAGE_BLOCK: usize = 4 * KIB as usize;
 
 /// Bits a key of the filters that say that a key is absent: 1 % of wrong guesses.
 const FILTER_BITS: f64 = 10.0;
@@ -139,7 +141,7 @@ impl Table {
         });
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(cache);
-        blocks.set_block_size(BLOCK);
+        blocks.set_block_size(if self == Self::Pages { PAGE_BLOCK } else { BLOCK });
         blocks.set_cache_index_and_filter_blocks(true);
         blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
         match self {
