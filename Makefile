@@ -55,8 +55,9 @@ crash: setup ## kill a process that commits, and look at its ledger, again and a
 soak: build ## replay captures onto one ledger, a day further each time; alerts, memory and size are held (ROUNDS=200 CAPTURES=…)
 	@scripts/soak.sh "$(BIN)/replay" $(ROUNDS) $(CAPTURES)
 
-scale: setup ## what a million pairs and a hundred thousand workloads cost
-	$(CARGO) test --release --locked --lib measure -- --ignored --nocapture --test-threads=1
+scale: setup ## what ten million pairs of a hundred thousand workloads cost, and 400 days of an estate that changes
+	$(CARGO) bench --locked --profile release --bench scale
+	$(CARGO) test --release --locked --test all estate:: -- --nocapture
 
 bench: setup ## measure the stages and whole replays
 	$(CARGO) bench --locked --profile release

@@ -99,18 +99,16 @@ impl Shared {
 
     fn share_hashed(&mut self, stored: &mut StoredPair, (text_hash, name_hash): Hashes) {
         let hasher = &self.hasher;
-        match (&mut stored.key, text_hash) {
-            (
-                PairKey::Domain(text)
-                | PairKey::Tenant(text)
-                | PairKey::AttemptedDomain(text)
-                | PairKey::AttemptedTenant(text),
-                Some(hash),
-            ) => {
-                let hash_of = |text: &Arc<str>| hasher.hash_one(&**text);
-                same(&mut self.texts, hash, text, |one, other| one == other, hash_of);
-            }
-            _ => {}
+        if let (
+            PairKey::Domain(text)
+            | PairKey::Tenant(text)
+            | PairKey::AttemptedDomain(text)
+            | PairKey::AttemptedTenant(text),
+            Some(hash),
+        ) = (&mut stored.key, text_hash)
+        {
+            let hash_of = |text: &Arc<str>| hasher.hash_one(&**text);
+            same(&mut self.texts, hash, text, |one, other| one == other, hash_of);
         }
         let hash_of = |name: &Arc<Provenance>| hasher.hash_one((&*name.name, name.server));
         for (number, name) in stored.pair.names_mut().enumerate() {
