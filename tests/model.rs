@@ -29,8 +29,8 @@ const STEPS: usize = 12;
 enum Step {
     /// A run over some captures, one after the other; the clock goes forward or back between them (T1).
     Run(usize, Learns, Vec<Stretch>),
-    /// The captures of the run before, once more.
-    Repeat(usize),
+    /// The captures of the run before, once more; all that a workload had contact with may be forgotten before.
+    Repeat(usize, Option<usize>),
     /// A run that is killed with so many percent of its input given, and the same command again.
     KillAndAgain(usize, i64, Stretch),
     /// A run that is killed, and another one.
@@ -74,7 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
     let run = (which(), learns, prop::collection::vec(stretch(days(), 5), 1..=2));
     prop_oneof![
         6 => run.prop_map(|(on, learns, run)| Step::Run(on, learns, run)),
-        1 => which().prop_map(Step::Repeat),
+        2 => (which(), prop::option::of(0..5_usize)).prop_map(|(on, forgets)| Step::Repeat(on, forgets)),
         2 => (which(), 0..=100_i64, stretch(days(), 6)).prop_map(|(on, at, run)| Step::KillAndAgain(on, at, run)),
         2 => (which(), 0..=100_i64, stretch(days(), 5), stretch(Just(0), 3))
             .prop_map(|(on, at, run, other)| Step::KillAndOther(on, at, run, other.at_once())),
@@ -176,7 +176,10 @@ impl Test {
                 self.run(*on, files, traffic, *learns)?;
                 self.compare(*on)
             }
-            Step::Repeat(on) => {
+            Step::Repeat(on, forgets) => {
+                if let Some(client) = forgets {
+                    self.step(&Step::Forget(*on, *client, None))?;
+                }
                 let Some((files, traffic, learns)) = self.sides[*on].before.take() else {
                     return Ok(());
                 };
