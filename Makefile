@@ -9,11 +9,13 @@ CASES ?= 100000
 SECONDS ?= 60
 TARGETS ?= decode dns streams settings readers domain etherparse
 KILLS ?= 200
+SEQUENCES ?= 500
+SEED ?= 1
 ROUNDS ?= 200
 CAPTURES ?= captures/day-one.pcap captures/day-two.pcap captures/ipv6.pcap captures/refused.pcap
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test fmt lint docs-check fuzz crash soak scale bench live receivers
+.PHONY: help setup build demo test fmt lint docs-check fuzz crash model soak scale bench live receivers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +53,9 @@ fuzz: setup ## coverage-guided fuzzing of each target (SECONDS=60), the whole oc
 
 crash: setup ## kill a process that commits, and look at its ledger, again and again (KILLS=200)
 	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --lib store::crash
+
+model: setup ## random sequences of runs, kills and merges against the rules as plain words (SEQUENCES=500 SEED=1)
+	FIRSTCONTACT_SEQUENCES=$(SEQUENCES) FIRSTCONTACT_SEED=$(SEED) $(CARGO) test --release --locked --test all model::
 
 soak: build ## replay captures onto one ledger, a day further each time; alerts, memory and size are held (ROUNDS=200 CAPTURES=…)
 	@scripts/soak.sh "$(BIN)/replay" $(ROUNDS) $(CAPTURES)

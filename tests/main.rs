@@ -18,6 +18,7 @@ mod inputs;
 mod lab;
 mod listen;
 mod midstream;
+mod model;
 mod properties;
 mod refusals;
 mod scenarios;

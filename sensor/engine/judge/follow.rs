@@ -99,7 +99,9 @@ impl Judge {
         (judged.octets_out, judged.octets_in, judged.last) = (out, back, update.last);
         let places = judged.places.clone();
         let sequel = judged.sequel.clone();
-        if has_moved {
+        // What gets through is recorded as the contact that it is, below; the attempt stays what it was (rule B3).
+        let gets_through = matches!(sequel, Sequel::Attempt(_)) && !contact.outcome.is_attempt();
+        if has_moved && !gets_through {
             for place in places {
                 self.registry.seen(place.workload, update.last);
                 self.baseline

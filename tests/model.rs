@@ -1,0 +1,465 @@
+//! Rules A1, A2, B1 to B5 and D3 over long and strange lives: random sequences of runs, kills, steps of the clock, merges,
+//! imports and what operators change, against the rules as plain words (`model/rules.rs`).
+//!
+//! The short form runs the same few sequences each time. `make model` runs as many as it is asked for.
+
+mod rules;
+mod system;
+mod world;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+
+use crate::support::frames::NOON;
+use crate::support::programs::text;
+use rules::{Alert, DAY, Ledger, Line};
+use system::{How, Shown, System};
+use world::{Stretch, Traffic, stretch};
+
+/// Sequences of the short form.
+const SEQUENCES: u32 = 12;
+/// With more steps than this, expiry would come in: it goes by 600 batches (B5), and a step makes some thirty.
+const STEPS: usize = 12;
+
+/// What happens to a ledger: the first or the second one.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A run over some captures, one after the other; the clock goes forward or back between them (T1).
+    Run(usize, Learns, Vec<Stretch>),
+    /// The captures of the run before, once more; all that a workload had contact with may be forgotten before.
+    Repeat(usize, Option<usize>),
+    /// A run that is killed with so many percent of its input given, and the same command again.
+    KillAndAgain(usize, i64, Stretch),
+    /// A run that is killed, and another one.
+    KillAndOther(usize, i64, Stretch, Stretch),
+    /// The other ledger, taken over from its folder.
+    Merge(usize),
+    /// The other ledger, imported from its export.
+    Import(usize),
+    /// The ledger is what both make, in a new folder: whichever comes first, and however often.
+    Unite(usize),
+    /// A workload's pairs with a destination, or all of them, are to be new again.
+    Forget(usize, usize, Option<usize>),
+    /// A workload is to learn until so many days after the ledger's time, or before.
+    Learn(usize, usize, i64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Learns {
+    Only,
+    AsSet,
+}
+
+impl fmt::Debug for Learns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::Only { "--learn" } else { "" })
+    }
+}
+
+/// A sequence, with the settings `learning` and `learning_new` in hours.
+#[derive(Debug, Clone)]
+struct Life {
+    hours: [i64; 2],
+    steps: Vec<Step>,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let which = || prop_oneof![3 => Just(0_usize), 1 => Just(1)];
+    let onward = || prop::sample::select(vec![0_i64, 1, 29, 60, 88, 90, 91, 120]);
+    let days = || prop_oneof![3 => onward(), 1 => prop::sample::select(vec![-1_i64, -30, -50, -89, -91, -200])];
+    let learns = prop_oneof![5 => Just(Learns::AsSet), 1 => Just(Learns::Only)];
+    let run = (which(), learns, prop::collection::vec(stretch(days(), 5), 1..=2));
+    prop_oneof![
+        6 => run.prop_map(|(on, learns, run)| Step::Run(on, learns, run)),
+        2 => (which(), prop::option::of(0..5_usize)).prop_map(|(on, forgets)| Step::Repeat(on, forgets)),
+        2 => (which(), 0..=100_i64, stretch(days(), 6)).prop_map(|(on, at, run)| Step::KillAndAgain(on, at, run)),
+        2 => (which(), 0..=100_i64, stretch(days(), 5), stretch(Just(0), 3))
+            .prop_map(|(on, at, run, other)| Step::KillAndOther(on, at, run, other.at_once())),
+        1 => which().prop_map(Step::Merge),
+        1 => which().prop_map(Step::Import),
+        1 => which().prop_map(Step::Unite),
+        1 => (which(), 0..5_usize, prop::option::of(0..15_usize)).prop_map(|(on, who, what)| Step::Forget(on, who, what)),
+        1 => (which(), 0..5_usize, prop::sample::select(vec![-1_i64, 1, 40])).prop_map(|(on, who, n)| Step::Learn(on, who, n)),
+    ]
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    let hours = prop_oneof![3 => Just([0, 24]), 1 => Just([0, 0]), 1 => Just([14 * 24, 24])];
+    (hours, prop::collection::vec(step(), 1..=STEPS)).prop_map(|(hours, steps)| Life { hours, steps })
+}
+
+/// A ledger, the real one and the one by the rules.
+struct Side {
+    system: System,
+    ledger: Ledger,
+    /// When the last run ended.
+    clock: i64,
+    answers: Vec<(usize, i64)>,
+    /// The captures and contacts of the last run.
+    before: Option<(Vec<PathBuf>, Vec<Traffic>, Learns)>,
+}
+
+struct Test {
+    sides: [Side; 2],
+    folder: PathBuf,
+    settings: PathBuf,
+    port: u16,
+    files: usize,
+}
+
+impl Test {
+    fn new(folder: &Path, hours: [i64; 2]) -> Self {
+        let settings = folder.join("settings.toml");
+        let [learning, learning_new] = hours;
+        let learns = format!("[baseline]\nlearning = \"{learning}h\"\nlearning_new = \"{learning_new}h\"\n");
+        std::fs::write(&settings, learns + world::SETTINGS).expect("the settings");
+        let [learning, learning_new] = hours.map(|hours| hours * DAY / 24);
+        let ledger = Ledger {
+            learning,
+            learning_new,
+            ..Ledger::default()
+        };
+        let side = |name: &str| Side {
+            system: System {
+                folder: folder.join(name),
+                settings: settings.clone(),
+            },
+            ledger: ledger.clone(),
+            clock: NOON,
+            answers: Vec::new(),
+            before: None,
+        };
+        Self {
+            sides: [side("first"), side("second")],
+            folder: folder.to_owned(),
+            settings: settings.clone(),
+            port: 20_000,
+            files: 0,
+        }
+    }
+
+    fn place(&mut self, name: &str) -> PathBuf {
+        self.files += 1;
+        self.folder.join(format!("{}-{name}", self.files))
+    }
+
+    /// Makes the captures of a run.
+    fn captures(&mut self, on: usize, run: &[Stretch]) -> (Vec<PathBuf>, Vec<Traffic>) {
+        let mut all = (Vec::new(), Vec::new());
+        for (n, stretch) in run.iter().enumerate() {
+            let side = &mut self.sides[on];
+            let start = side.clock + stretch.days * DAY;
+            if n > 0 && stretch.days < 0 {
+                // Names keep their remaining life (T1).
+                let by = start - side.clock;
+                let shifted: Vec<_> = side.answers.iter().map(|(name, at)| (*name, at + by)).collect();
+                side.answers.extend(shifted);
+            }
+            let alone = run.len() == 1;
+            let traffic = world::traffic(&stretch.contacts, start, &mut self.port, &mut side.answers, alone);
+            side.clock = traffic.end;
+            let path = self.place("frames.pcap");
+            traffic.capture.write(&path);
+            all.0.push(path);
+            all.1.push(traffic);
+        }
+        all
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Run(on, learns, run) => {
+                let (files, traffic) = self.captures(*on, run);
+                self.run(*on, files, traffic, *learns)?;
+                self.compare(*on)
+            }
+            Step::Repeat(on, forgets) => {
+                if let Some(client) = forgets {
+                    self.step(&Step::Forget(*on, *client, None))?;
+                }
+                let Some((files, traffic, learns)) = self.sides[*on].before.take() else {
+                    return Ok(());
+                };
+                self.sides[*on].clock = traffic.last().map_or(0, |traffic| traffic.end);
+                self.run(*on, files, traffic, learns)?;
+                self.compare(*on)
+            }
+            Step::KillAndAgain(on, percent, run) => self.kill_and_again(*on, *percent, run),
+            Step::KillAndOther(on, percent, run, other) => self.kill_and_other(*on, *percent, run, other),
+            Step::Merge(on) | Step::Import(on) => {
+                let [own, other] = self.pair_of(*on);
+                if other.ledger.at.is_none() {
+                    return Ok(());
+                }
+                if let Step::Merge(_) = step {
+                    own.system.baseline("merge", &[text(&other.system.state())]);
+                } else {
+                    let file = own.system.folder.with_extension("export");
+                    other.system.baseline("export", &["--out", text(&file)]);
+                    own.system.baseline("import", &[text(&file)]);
+                }
+                own.ledger.merge(&other.ledger);
+                self.compare(*on)
+            }
+            Step::Unite(on) => self.unite(*on),
+            Step::Forget(on, client, what) => {
+                let side = &mut self.sides[*on];
+                let workload = world::workload(*client);
+                if !side.ledger.workloads.contains_key(&workload) {
+                    return Ok(());
+                }
+                let key = what.map(world::destination);
+                let mut arguments = vec!["--workload".to_owned(), workload.clone()];
+                if let Some(key) = &key {
+                    let option = if key.kind == "address" { "ip" } else { &key.kind };
+                    arguments.extend([format!("--{option}"), key.text.clone()]);
+                }
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                side.system.baseline("forget", &arguments);
+                side.ledger.forget(&workload, key.as_ref());
+                self.compare(*on)
+            }
+            Step::Learn(on, client, days) => {
+                let side = &mut self.sides[*on];
+                let workload = world::workload(*client);
+                let Some(at) = side.ledger.at.filter(|_| side.ledger.workloads.contains_key(&workload)) else {
+                    return Ok(());
+                };
+                let until = at + days * DAY;
+                let written = serde_json::to_value(firstcontact::model::Timestamp(until)).expect("a time");
+                let written = written.as_str().expect("a time");
+                side.system
+                    .baseline("learn", &["--workload", &workload, "--until", written]);
+                side.ledger.learn(&workload, until);
+                self.compare(*on)
+            }
+        }
+    }
+
+    fn pair_of(&mut self, on: usize) -> [&mut Side; 2] {
+        let [first, second] = &mut self.sides;
+        if on == 0 { [first, second] } else { [second, first] }
+    }
+
+    /// Compares what the ledger shows with what it should.
+    fn compare(&self, on: usize) -> Result<(), String> {
+        let side = &self.sides[on];
+        same(&side.system.shown(), &Shown::by_rules(&side.ledger))
+    }
+
+    fn run(&mut self, on: usize, files: Vec<PathBuf>, traffic: Vec<Traffic>, learns: Learns) -> Result<(), String> {
+        let side = &mut self.sides[on];
+        let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        let seen = side.system.replay(&how(&paths, learns), None);
+        let expected = side.judge(&traffic, learns);
+        side.before = Some((files, traffic, learns));
+        same_run(seen, expected)
+    }
+
+    fn kill_and_again(&mut self, on: usize, percent: i64, run: &Stretch) -> Result<(), String> {
+        let (_, traffic) = self.captures(on, std::slice::from_ref(run));
+        let side = &mut self.sides[on];
+        let (input, part, alerts) = side.part(&traffic[0], percent);
+        let input_name = [Path::new("-")];
+        let how = how(&input_name, Learns::AsSet);
+        side.system.kill(&how, &input[..part], alerts);
+        let seen = side.system.replay(&how, Some(&input));
+        let expected = side.judge(&traffic, Learns::AsSet);
+        same_run(seen, expected)?;
+        self.compare(on)
+    }
+
+    fn kill_and_other(&mut self, on: usize, percent: i64, run: &Stretch, other: &Stretch) -> Result<(), String> {
+        let (_, killed) = self.captures(on, std::slice::from_ref(run));
+        let (files, after) = self.captures(on, std::slice::from_ref(other));
+        let side = &mut self.sides[on];
+        let (input, part, alerts) = side.part(&killed[0], percent);
+        side.system
+            .kill(&how(&[Path::new("-")], Learns::AsSet), &input[..part], alerts);
+        let (contacts, _) = side.system.replay(&how(&[&files[0]], Learns::AsSet), None);
+        let shown = side.system.shown();
+        // A kill leaves what was committed: contacts up to some point, the next of them perhaps as an attempt only.
+        let before = side.ledger.clone();
+        let all = &killed[0].contacts;
+        let mut nearest = None;
+        for count in (0..=all.len()).rev() {
+            let attempt = all.get(count).filter(|contact| contact.has_attempt());
+            for attempt in [attempt.map(|contact| contact.attempt()), None] {
+                side.ledger = before.clone();
+                for contact in all[..count].iter().chain(&attempt) {
+                    side.ledger.contact(contact, false);
+                }
+                // Fewer than what was sure to be committed would be a loss.
+                if side.ledger.alerts.len() < before.alerts.len() + alerts {
+                    continue;
+                }
+                let expected = side.judge(&after, Learns::AsSet);
+                let should = Shown::by_rules(&side.ledger);
+                if should == shown {
+                    let first = after[0].contacts.first();
+                    let from = first.map_or(i64::MAX, |contact| contact.attempt().first);
+                    let contacts = contacts.into_iter().filter(|line| line.0 >= from).collect();
+                    return same_lines(contacts, expected.0);
+                }
+                let differences = shown.differences(&should);
+                let is_nearer = |nearest: &String| differences.len() < nearest.len();
+                if nearest.as_ref().is_none_or(is_nearer) {
+                    nearest = Some(differences);
+                }
+            }
+        }
+        Err(format!(
+            "what was committed is no beginning of the run: {}",
+            nearest.unwrap_or_default()
+        ))
+    }
+
+    /// Merges both into new folders, in either order and twice; the ledger goes on as one of these.
+    fn unite(&mut self, on: usize) -> Result<(), String> {
+        if self.sides.iter().any(|side| side.ledger.at.is_none()) {
+            return Ok(());
+        }
+        let states = [0, 1].map(|n: usize| self.sides[n].system.state());
+        let mut united = Ledger {
+            pairs: Default::default(),
+            workloads: Default::default(),
+            alerts: Default::default(),
+            segment: None,
+            at: None,
+            ..self.sides[0].ledger.clone()
+        };
+        self.sides.iter().for_each(|side| united.merge(&side.ledger));
+        let mut exports = Vec::new();
+        for order in [[0, 1, 0], [1, 0, 0]] {
+            let system = System {
+                folder: self.place("united"),
+                settings: self.settings.clone(),
+            };
+            let sources = order.map(|n| text(&states[n]));
+            system.baseline("merge", &sources);
+            same(&system.shown(), &Shown::by_rules(&united))?;
+            exports.push(system.baseline("export", &[]));
+            self.sides[on].system = system;
+        }
+        if exports[0] != exports[1] {
+            return Err(format!("the order of a merge matters: {}\n{}", exports[0], exports[1]));
+        }
+        let side = &mut self.sides[on];
+        side.ledger = united;
+        side.before = None;
+        // Names are no part of a baseline.
+        side.answers.clear();
+        Ok(())
+    }
+}
+
+impl Side {
+    /// Judges contacts by the rules; returns lines and the alerts that are new.
+    fn judge(&mut self, traffic: &[Traffic], learns: Learns) -> (Vec<Line>, Vec<Alert>) {
+        let before = self.ledger.alerts.clone();
+        let contacts = traffic.iter().flat_map(|traffic| &traffic.contacts);
+        let lines = contacts.flat_map(|contact| self.ledger.contact(contact, learns == Learns::Only));
+        let lines = lines.collect();
+        let at = traffic.iter().rev().find(|traffic| !traffic.contacts.is_empty());
+        if let Some(traffic) = at {
+            self.ledger.at = Some(traffic.end);
+        }
+        (lines, self.ledger.alerts.difference(&before).cloned().collect())
+    }
+
+    /// Returns the file of a capture, where a part of it ends, and how many alerts that part raises for sure.
+    fn part(&self, traffic: &Traffic, percent: i64) -> (Vec<u8>, usize, usize) {
+        let file = traffic.capture.file();
+        let part = file.len() * percent as usize / 100;
+        // A contact is judged when the frames of the next one show that its time is over.
+        let mut octets = 24;
+        let mut starts = traffic.capture.frames.iter().map(|frame| {
+            octets += 16 + frame.octets.len();
+            octets
+        });
+        let given = starts.by_ref().take_while(|end| *end <= part).count();
+        let whole = traffic.frames.iter().filter(|frames| **frames <= given).count();
+        let sure = whole.saturating_sub(1);
+        let mut ledger = self.ledger.clone();
+        for contact in &traffic.contacts[..sure] {
+            ledger.contact(contact, false);
+        }
+        (file, part, ledger.alerts.len() - self.ledger.alerts.len())
+    }
+}
+
+fn how<'a>(files: &'a [&'a Path], learns: Learns) -> How<'a> {
+    let learns = learns == Learns::Only;
+    let threads = "2";
+    How { files, learns, threads }
+}
+
+fn same(shown: &Shown, should: &Shown) -> Result<(), String> {
+    if shown == should {
+        return Ok(());
+    }
+    Err(shown.differences(should))
+}
+
+fn same_run(seen: (Vec<Line>, Vec<Alert>), expected: (Vec<Line>, Vec<Alert>)) -> Result<(), String> {
+    same_lines(seen.0, expected.0)?;
+    let (mut seen, mut expected) = (seen.1, expected.1);
+    seen.sort();
+    expected.sort();
+    if seen != expected {
+        return Err(format!("alerts: {seen:#?}\nby the rules: {expected:#?}"));
+    }
+    Ok(())
+}
+
+fn same_lines(mut seen: Vec<Line>, mut expected: Vec<Line>) -> Result<(), String> {
+    seen.sort();
+    expected.sort();
+    if seen != expected {
+        return Err(format!("contacts: {seen:#?}\nby the rules: {expected:#?}"));
+    }
+    Ok(())
+}
+
+fn live(life: &Life) -> Result<(), String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut test = Test::new(folder.path(), life.hours);
+    for (n, step) in life.steps.iter().enumerate() {
+        test.step(step)
+            .map_err(|fault| format!("step {n}: {step:?}: {fault}"))?;
+    }
+    Ok(())
+}
+
+fn setting(name: &str) -> Option<u32> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}: a number is expected")))
+}
+
+#[test]
+fn rules_a2_and_b1_to_b5_hold_over_any_sequence_of_runs_kills_and_merges() {
+    let cases = setting("FIRSTCONTACT_SEQUENCES").unwrap_or(SEQUENCES);
+    let seed = setting("FIRSTCONTACT_SEED").unwrap_or(1);
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
+    let mut octets = [0; 32];
+    octets[..4].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &octets);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let result = runner.run(&life(), |life| {
+        live(&life).map_err(TestCaseError::fail)?;
+        Ok(())
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, life)) => panic!("learning {:?} h, {:#?}\n{reason}", life.hours, life.steps),
+        Err(other) => panic!("{other}"),
+    }
+}
