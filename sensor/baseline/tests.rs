@@ -50,7 +50,7 @@ impl Ledger for Paper {
         Ok(())
     }
 
-    fn names(&self, _: Timestamp) -> Result<SavedNames, LedgerError> {
+    fn names(&self, _: Timestamp, _: Timestamp) -> Result<SavedNames, LedgerError> {
         Ok(SavedNames::default())
     }
 

@@ -380,12 +380,12 @@ pub trait Ledger: Send {
     /// When the ledger cannot be read.
     fn journal(&self, take: &mut dyn FnMut(u64, Vec<PairChange>)) -> Result<(), LedgerError>;
 
-    /// Returns the evidence whose last answer was before `first_frame` and that is still of use then (rule N3).
+    /// Returns the evidence whose last answer was before `first_frame` and that was still of use at `used_from` (rule N3).
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError>;
+    fn names(&self, first_frame: Timestamp, used_from: Timestamp) -> Result<SavedNames, LedgerError>;
 
     /// Returns what writes names in the ledger's form, for whoever has many of them.
     fn name_writer(&self) -> Box<dyn NameWriter>;

@@ -75,7 +75,13 @@ fn rule_b5_what_is_expired_goes_and_nothing_else() {
     let recent = RECENT as u64;
     pass(&store, 2..=recent + 1, 180);
     assert_eq!(slots(&store), [0, 1, 64, 65], "exactly the retention still counts");
-    assert_eq!(store.names(Timestamp(0).plus(Span::hours(1))).unwrap().records, []);
+    assert_eq!(
+        store
+            .names(Timestamp(0).plus(Span::hours(1)), Timestamp(0).plus(Span::hours(1)))
+            .unwrap()
+            .records,
+        []
+    );
     pass(&store, recent + 2..=2 * recent + 1, 181);
     assert_eq!(slots(&store), [0, 1], "the page without a live pair goes at once");
     assert!(!store.is_untidy());
@@ -157,7 +163,7 @@ fn rule_b5_one_wrong_clock_deletes_nothing() {
     let recent = RECENT as u64;
     pass(&store, 2..=recent, 3000);
     assert_eq!(slots(&store), [0, 1, 64, 65]);
-    assert_eq!(store.names(Timestamp(1)).unwrap().records.len(), 1);
+    assert_eq!(store.names(Timestamp(1), Timestamp(1)).unwrap().records.len(), 1);
     pass(&store, recent + 1..=recent + 1, 0);
     pass(&store, recent + 2..=2 * recent, 3000);
     assert_eq!(slots(&store), [0, 1, 64, 65]);

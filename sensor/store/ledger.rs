@@ -54,16 +54,16 @@ impl Ledger for Store {
 
     /// Records of the same segment, client, name and address are merged; those answered from `first_frame` on are as
     /// if they had not been written. Segments are numbered anew, since two runs may have given one number to two.
-    fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError> {
+    fn names(&self, first_frame: Timestamp, used_from: Timestamp) -> Result<SavedNames, LedgerError> {
         let rows = &self.read_from().rows;
         let mut names = SavedNames::default();
         let mut numbers: HashMap<Arc<str>, Segment> = HashMap::new();
         let mut provenances: HashSet<Arc<Provenance>> = HashSet::new();
         let mut merged: HashMap<NameKey, usize> = HashMap::new();
-        for row in rows.scan(Table::Names, v1::last_use_key(first_frame).to_vec()..)? {
+        for row in rows.scan(Table::Names, v1::last_use_key(used_from).to_vec()..)? {
             let records = v1::decode_names(&row?.1).ok_or_else(|| rows.damaged(Table::Names))?;
             for (text, mut record) in records {
-                if record.evidence.facts.last >= first_frame || expiry::last_use(&record.evidence.facts) < first_frame {
+                if record.evidence.facts.last >= first_frame || expiry::last_use(&record.evidence.facts) < used_from {
                     continue;
                 }
                 record.segment = *numbers.entry(text).or_insert_with_key(|text| {
@@ -169,8 +169,8 @@ impl Ledger for Arc<Store> {
         Store::journal(self, take)
     }
 
-    fn names(&self, first_frame: Timestamp) -> Result<SavedNames, LedgerError> {
-        Store::names(self, first_frame)
+    fn names(&self, first_frame: Timestamp, used_from: Timestamp) -> Result<SavedNames, LedgerError> {
+        Store::names(self, first_frame, used_from)
     }
 
     fn name_writer(&self) -> Box<dyn NameWriter> {

@@ -357,11 +357,14 @@ fn rule_n3_names_are_merged_and_later_answers_are_as_if_not_written() {
     evidence.facts.first = hour(1);
     evidence.facts.expires = hour(3);
     evidence.facts.greatest_ttl = 7200;
-    assert_eq!(store.names(hour(9)).unwrap(), merged);
-    assert_eq!(store.names(hour(1)).unwrap().records, []);
-    assert_eq!(store.names(hour(25)).unwrap().records.len(), 1);
-    assert_eq!(store.names(hour(26)).unwrap().records[0].evidence.facts.first, hour(2));
-    assert_eq!(store.names(hour(34)).unwrap().records, []);
+    assert_eq!(store.names(hour(9), hour(9)).unwrap(), merged);
+    assert_eq!(store.names(hour(1), hour(1)).unwrap().records, []);
+    assert_eq!(store.names(hour(25), hour(25)).unwrap().records.len(), 1);
+    assert_eq!(
+        store.names(hour(26), hour(26)).unwrap().records[0].evidence.facts.first,
+        hour(2)
+    );
+    assert_eq!(store.names(hour(34), hour(34)).unwrap().records, []);
 }
 
 #[test]

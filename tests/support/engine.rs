@@ -24,7 +24,7 @@ impl Ledger for Nothing {
         Ok(())
     }
 
-    fn names(&self, _: Timestamp) -> Result<SavedNames, LedgerError> {
+    fn names(&self, _: Timestamp, _: Timestamp) -> Result<SavedNames, LedgerError> {
         Ok(SavedNames::default())
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Resumed {
     /// Evidence of these segments.
     names: HashMap<Arc<str>, Vec<NameRecord>>,
     next: u64,
+    /// When the first of the contacts that were waiting began.
+    earliest: Option<Timestamp>,
 }
 
 fn tuple_of(contact: &Contact) -> Tuple {
@@ -71,6 +73,7 @@ impl Judge {
             self.facts.add_resolver((segment, resolver.address));
             self.detected.push(resolver);
         }
+        self.resumed.earliest = pending.iter().map(|waiting| waiting.ts).min();
         for waiting in pending {
             let mut contact = self.left_behind(waiting);
             contact.kept_in = Some(self.next_sequence);
@@ -170,9 +173,11 @@ impl Judge {
 
     /// Loads the names that were answered before the first frame of the run (rule N3).
     pub(super) fn load_names(&mut self, first_frame: Timestamp) -> Result<(), LedgerError> {
+        // Contacts that an earlier run left are named as of their own time, however long nothing ran since.
+        let used_from = self.resumed.earliest.map_or(first_frame, |at| at.min(first_frame));
         let SavedNames {
             segments, mut records, ..
-        } = self.ledger.names(first_frame)?;
+        } = self.ledger.names(first_frame, used_from)?;
         let own: HashMap<Segment, (Segment, Arc<str>)> = segments
             .into_iter()
             .map(|(number, text)| (number, (self.segment_named(&text), text)))

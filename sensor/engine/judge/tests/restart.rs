@@ -116,6 +116,17 @@ fn rule_t3_an_attempt_that_gets_through_after_a_restart_is_one_contact() {
 }
 
 #[test]
+fn rule_t3_what_waited_is_named_as_of_its_own_time_however_long_nothing_ran() {
+    let lab = Lab::new();
+    let mut frames = lookup(0, CLIENT, RESOLVER, "a.example", SERVER);
+    frames.push((100, tcp((CLIENT, 40_000), (SERVER, 443), 1000, SYN, 0)));
+    assert_eq!(lab.run_to(&frames, Ending::Run).told(), [""; 0]);
+    let days = 90 * 86_400_000;
+    let second = lab.run_to(&[tick(days), tick(days + 1000)], Ending::Run);
+    assert_eq!(second.told(), ["raised new_external_domain a.example"]);
+}
+
+#[test]
 fn rule_w3_what_waits_in_a_segment_that_the_decoder_numbers_stays_in_it() {
     let mut lab = Lab::new();
     lab.policy.segment.by = vec![SegmentPart::Vni, SegmentPart::Source];
