@@ -8,7 +8,7 @@ BIN = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_
 CASES ?= 100000
 SECONDS ?= 60
 TARGETS ?= decode dns streams settings readers domain etherparse
-KILLS ?= 200
+KILLS ?= 1000
 ROUNDS ?= 200
 CAPTURES ?= captures/day-one.pcap captures/day-two.pcap captures/ipv6.pcap captures/refused.pcap
 
@@ -49,8 +49,11 @@ fuzz: setup ## coverage-guided fuzzing of each target (SECONDS=60), the whole oc
 	FIRSTCONTACT_SWEEP=whole $(CARGO) test --release --locked --test all sweep::
 	PROPTEST_CASES=$(CASES) $(CARGO) test --release --locked --lib
 
-crash: setup ## kill a process that commits, and look at its ledger, again and again (KILLS=200)
-	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --lib store::crash
+crash: build ## kill replays, live sensors beside rsyslog (root) and a process that commits, at random; cut logs as power cuts do (KILLS=1000)
+	@scripts/setup.sh --tests
+	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --lib store::crash -- --nocapture --test-threads=1
+	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --test all crash:: -- --nocapture --test-threads=1
+	SENSOR="$(BIN)/sensor" tests/lab/crash.sh $$(($(KILLS) / 4))
 
 soak: build ## replay captures onto one ledger, a day further each time; alerts, memory and size are held (ROUNDS=200 CAPTURES=…)
 	@scripts/soak.sh "$(BIN)/replay" $(ROUNDS) $(CAPTURES)

@@ -26,7 +26,7 @@ use crate::support::programs::{self, lines, text};
 const KILLS: &str = "FIRSTCONTACT_KILLS";
 const A_FEW: usize = 8;
 /// How many contacts of the estate a run has, and how far apart they are.
-const CONTACTS: i64 = 6000;
+const CONTACTS: i64 = 4000;
 const APART: i64 = 12 * STEP;
 /// How many workloads there are.
 const WORKLOADS: i64 = 80;
@@ -400,7 +400,11 @@ fn rule_a1_a_replay_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(
                     0 => line_count,
                     _ => 1 + chance.below(line_count),
                 }),
-                1 => Moment::Time(usual * chance.below(1200) as u32 / 1000),
+                // A quarter of these while it opens its ledger.
+                1 => Moment::Time(match chance.below(4) {
+                    0 => usual * chance.below(150) as u32 / 1000,
+                    _ => usual * chance.below(1000) as u32 / 1000,
+                }),
                 _ => Moment::Octets(chance.below(input.octets.len())),
             };
             let threads = 1 + chance.below(4);
