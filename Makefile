@@ -49,11 +49,12 @@ fuzz: setup ## coverage-guided fuzzing of each target (SECONDS=60), the whole oc
 	FIRSTCONTACT_SWEEP=whole $(CARGO) test --release --locked --test all sweep::
 	PROPTEST_CASES=$(CASES) $(CARGO) test --release --locked --lib
 
-crash: build ## kill replays, live sensors beside rsyslog (root) and a process that commits, at random; cut logs as power cuts do (KILLS=1000)
+crash: build ## kill replays, live sensors beside rsyslog (root) and a process that commits, at random; cut logs as power cuts do, fill disks (KILLS=1000)
 	@scripts/setup.sh --tests
 	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --lib store::crash -- --nocapture --test-threads=1
 	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --test all crash:: -- --nocapture --test-threads=1
 	SENSOR="$(BIN)/sensor" tests/lab/crash.sh $$(($(KILLS) / 4))
+	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/disk.sh
 
 soak: build ## replay captures onto one ledger, a day further each time; alerts, memory and size are held (ROUNDS=200 CAPTURES=…)
 	@scripts/soak.sh "$(BIN)/replay" $(ROUNDS) $(CAPTURES)

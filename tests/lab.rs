@@ -37,6 +37,9 @@ const RECEIVERS: [&str; 6] = [
 /// What the test of killed sensors needs.
 const CRASH: [&str; 4] = ["rsyslogd", "python3", "ss", "unshare"];
 
+/// What the test of disks needs.
+const DISK: [&str; 5] = ["mkfs.ext4", "fallocate", "setpriv", "python3", "unshare"];
+
 fn is_there(tool: &str) -> bool {
     let mut command = Command::new("sh");
     command.args(["-c", "command -v \"$0\" || command -v \"/usr/sbin/$0\"", tool]);
@@ -106,4 +109,9 @@ fn rule_a4_real_receivers_get_every_field_of_every_alert_whatever_becomes_of_the
 #[test]
 fn rule_a1_live_sensors_that_are_killed_beside_rsyslog_lose_no_alert_and_double_none() {
     run("tests/lab/crash.sh", &["12"], &CRASH);
+}
+
+#[test]
+fn full_disks_and_folders_that_cannot_be_written_are_told_in_one_line_and_lose_nothing() {
+    run("tests/lab/disk.sh", &[], &DISK);
 }

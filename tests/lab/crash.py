@@ -1,6 +1,7 @@
 """The mirror, the killer and the judge of tests/lab/crash.sh.
 
     crash.py SENSOR WORK KILLS        FIRSTCONTACT_SEED=… repeats the moments of an earlier run
+    crash.py SENSOR WORK full FILLER  for tests/lab/disk.sh: the sensor's disk fills up, until FILLER is removed
 
 Flows with a server of their own each begin one after the other, and are mirrored without a pause, whether a sensor runs or
 not: what is sent while none runs is lost, and a flow that the next one sees in its middle is a contact (rule F3). So
@@ -28,6 +29,7 @@ LIVES = 0.9             # seconds that a sensor lives at most
 QUIET_EVERY = 25        # kills between two pauses, in which a connection may end in order: its receipt
 QUIET = 6.5
 PATIENCE = 90.0         # seconds until everything has to be told in the end
+MOST = 4000             # flows until a disk is full
 A_WORKLOAD = 40         # flows, within the budget of 60 alerts a minute (rule A5)
 
 
@@ -112,6 +114,7 @@ class Flow:
 class Trial:
     def __init__(self, sensor, work, kills):
         self.sensor, self.work, self.kills = sensor, work, kills
+        self.state = self.path("state")
         self.seed = int(os.environ.get("FIRSTCONTACT_SEED") or time.time_ns())
         self.chance = random.Random(self.seed)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -127,7 +130,7 @@ class Trial:
         self.generation += 1
         self.log = self.path("sensor.log")
         command = [self.sensor, "run", "--listen", "udp://127.0.0.1:4789", "--threads", str(1 + self.generation % 3)]
-        command += ["--state", self.path("state"), "--config", self.path("settings.toml")]
+        command += ["--state", self.state, "--config", self.path("settings.toml")]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.log, "wb"))
 
     def said(self):
@@ -145,8 +148,9 @@ class Trial:
             self.starting += 1
 
     def round(self, begins):
+        """Begins so many flows, sends what is due, and reads what came of it."""
         now = time.time()
-        if begins:
+        for _ in range(begins):
             flow = Flow(len(self.flows))
             self.flows.append(flow)
             self.by_address[flow.address()] = flow
@@ -193,19 +197,50 @@ class Trial:
             until = time.time() + (QUIET if quiet else self.chance.uniform(0, LIVES))
             while time.time() < until:
                 # Two of three rounds without a new flow; none in a pause, that lines may come to an end.
-                self.round(not quiet and self.chance.random() < 0.35)
+                self.round(0 if quiet else int(self.chance.random() < 0.35))
             self.kill()
+        self.finish()
+
+    def finish(self):
+        """Lets a last sensor run until every flow is told, and stops it in order."""
         self.start()
         until = time.time() + PATIENCE
         while self.active:
             check(self.process.poll() is None, "the sensor ended by itself:", self.said()[-2000:])
             check(time.time() < until, "flows without an alert, or an end:", [(f.number, f.raised_by, f.updated_by) for f in self.active[:10]])
-            self.round(False)
+            self.round(0)
         self.process.send_signal(signal.SIGTERM)
         check(self.process.wait() == 0, "the sensor did not stop in order:", self.said()[-2000:])
 
+    def run_full(self, filler):
+        """Lets the sensor's disk fill up; it has to say so and end, also when it is started again, until there is room."""
+        self.state = os.path.join(os.path.dirname(filler), "live")
+        self.start()
+        until = time.time() + PATIENCE
+        while self.process.poll() is None:
+            check(time.time() < until, "the disk does not fill up")
+            self.round(4 if len(self.flows) < MOST else 0)
+        ends, first = 0, None
+        while True:
+            errors = [line for line in self.said().splitlines() if line.startswith("error: ")]
+            check(self.process.returncode == 1, "it ended with", self.process.returncode, self.said()[-2000:])
+            check(len(errors) == 1 and self.state in errors[0] and "No space left" in errors[0], "it says", self.said()[-2000:])
+            ends, first = ends + 1, first or errors[0]
+            if ends == 3:
+                break
+            # As a service manager does.
+            self.start()
+            until = time.time() + PATIENCE
+            while self.process.poll() is None:
+                check(time.time() < until, "it runs on a full disk")
+                self.round(4 if len(self.flows) < MOST else 0)
+        os.remove(filler)
+        self.kills = 0
+        self.finish()
+        print(f"full, live: the sensor ended {ends} times before there was room, first with: {first}")
+
     def judge(self):
-        listed = subprocess.run([self.sensor, "alerts", "--json", "--all", "--state", self.path("state")], stdout=subprocess.PIPE, check=True)
+        listed = subprocess.run([self.sensor, "alerts", "--json", "--all", "--state", self.state], stdout=subprocess.PIPE, check=True)
         ledger = [json.loads(line) for line in listed.stdout.splitlines()]
         ids = {alert["id"]: alert for alert in ledger}
         check(len(ids) == len(ledger), "an id twice in the ledger")
@@ -234,7 +269,10 @@ class Trial:
             kept = ids[name]
             check(all(kept[field] == value for field, value in line.items()), "the ledger has", kept, "the file", line)
 
-        # The receivers have the same, in order; a line may come again.
+        return lines, ids
+
+    def judge_receivers(self, lines, ids):
+        """The receivers have the same, in order; a line may come again."""
         twice = []
         for sink in ("tcp", "relp"):
             receivers.order(self.path("alerts.jsonl"), self.path(sink + ".log"))
@@ -243,7 +281,7 @@ class Trial:
 
         # What went on over a kill.
         def seconds(text):
-            return time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone + float("0" + text[19:29])
+            return time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + float("0" + text[19:29])
         def spans(since, until):
             return any(seconds(since) < at < seconds(until) for at in self.killed_at)
         raised = {line["id"]: line for line in lines if line["revision"] == 1}
@@ -254,22 +292,27 @@ class Trial:
             f"live: {self.kills} kills ({self.watched} while watching, {self.starting} while starting; FIRSTCONTACT_SEED={self.seed}): "
             f"{len(self.flows)} contacts, {len(ids)} alerts, {len(lines)} lines; {waited} contacts were judged, and {told} alerts "
             f"updated, by a later sensor than saw them begin. Ledger, file, rsyslog over TCP ({twice[0]} lines twice or more) and "
-            f"RELP ({twice[1]}) have every line in order; no id twice, no line twice in the file",
-            flush=True,
+            f"RELP ({twice[1]}) have every line in order; no id twice, no line twice in the file"
         )
 
 
 def main():
-    sensor, work, kills = sys.argv[1:]
+    sensor, work, kills, *filler = sys.argv[1:]
     os.environ["TZ"] = "UTC"
     time.tzset()
-    trial = Trial(sensor, work, int(kills))
+    trial = Trial(sensor, work, 0 if filler else int(kills))
     try:
-        trial.run()
+        if filler:
+            trial.kills = MOST      # Only the last sensor may end every flow.
+            trial.run_full(*filler)
+        else:
+            trial.run()
     finally:
         if trial.process and trial.process.poll() is None:
             trial.process.kill()
-    trial.judge()
+    lines, ids = trial.judge()
+    if not filler:
+        trial.judge_receivers(lines, ids)
 
 
 if __name__ == "__main__":
