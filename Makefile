@@ -8,7 +8,7 @@ BIN = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_
 CASES ?= 100000
 SECONDS ?= 60
 TARGETS ?= decode dns streams settings readers domain etherparse
-KILLS ?= 200
+KILLS ?= 1000
 SEQUENCES ?= 500
 SEED ?= 1
 ROUNDS ?= 200
@@ -51,8 +51,12 @@ fuzz: setup ## coverage-guided fuzzing of each target (SECONDS=60), the whole oc
 	FIRSTCONTACT_SWEEP=whole $(CARGO) test --release --locked --test all sweep::
 	PROPTEST_CASES=$(CASES) $(CARGO) test --release --locked --lib
 
-crash: setup ## kill a process that commits, and look at its ledger, again and again (KILLS=200)
-	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --lib store::crash
+crash: build ## kill replays, live sensors beside rsyslog (root) and a process that commits, at random; cut logs as power cuts do, fill disks (KILLS=1000)
+	@scripts/setup.sh --tests
+	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --lib store::crash -- --nocapture --test-threads=1
+	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --test all crash:: -- --nocapture --test-threads=1
+	SENSOR="$(BIN)/sensor" tests/lab/crash.sh $$(($(KILLS) / 4))
+	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/disk.sh
 
 model: setup ## random sequences of runs, kills and merges against the rules as plain words (SEQUENCES=500 SEED=1)
 	FIRSTCONTACT_SEQUENCES=$(SEQUENCES) FIRSTCONTACT_SEED=$(SEED) $(CARGO) test --release --locked --test all model::

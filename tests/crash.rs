@@ -3,6 +3,9 @@
 //! A replay is killed after so many lines of its own output, or with so much of its input given; then the same command
 //! runs again, and nothing may tell the result from that of a run that was not disturbed. Nothing here waits for a clock.
 
+mod damage;
+mod kills;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;

@@ -34,6 +34,12 @@ const RECEIVERS: [&str; 6] = [
     "unshare",
 ];
 
+/// What the test of killed sensors needs.
+const CRASH: [&str; 4] = ["rsyslogd", "python3", "ss", "unshare"];
+
+/// What the test of disks needs.
+const DISK: [&str; 5] = ["mkfs.ext4", "fallocate", "setpriv", "python3", "unshare"];
+
 fn is_there(tool: &str) -> bool {
     let mut command = Command::new("sh");
     command.args(["-c", "command -v \"$0\" || command -v \"/usr/sbin/$0\"", tool]);
@@ -98,4 +104,14 @@ fn rule_w5_live_mirrors_of_both_ends_raise_what_one_of_them_raises_over_ipv6() {
 #[test]
 fn rule_a4_real_receivers_get_every_field_of_every_alert_whatever_becomes_of_them() {
     run("tests/lab/receivers.sh", &["short"], &RECEIVERS);
+}
+
+#[test]
+fn rule_a1_live_sensors_that_are_killed_beside_rsyslog_lose_no_alert_and_double_none() {
+    run("tests/lab/crash.sh", &["12"], &CRASH);
+}
+
+#[test]
+fn full_disks_and_folders_that_cannot_be_written_are_told_in_one_line_and_lose_nothing() {
+    run("tests/lab/disk.sh", &[], &DISK);
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -59,14 +60,22 @@ pub(super) enum Persistence {
 
 /// Tells every sink's thread that something was committed.
 #[derive(Debug, Clone)]
-pub(super) struct Notice(Vec<Sender<()>>);
+pub(super) struct Notice {
+    threads: Vec<Sender<()>>,
+    has_failed: Arc<AtomicBool>,
+}
 
 impl Notice {
     /// Tells it; a thread that has been told already need not be told again.
     pub fn give(&self) {
-        for sender in &self.0 {
+        for sender in &self.threads {
             let _ = sender.try_send(());
         }
+    }
+
+    /// Says whether a thread ended because the ledger failed.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
     }
 }
 
@@ -85,6 +94,7 @@ impl Deliveries {
     pub fn start(mut outbox: Outbox, sinks: Vec<OpenSink>) -> Result<Self, RunError> {
         let mut threads = Vec::new();
         let mut notices = Vec::new();
+        let has_failed = Arc::new(AtomicBool::new(false));
         let store = Arc::clone(outbox.store());
         for OpenSink { mut sink, from } in sinks {
             let name = sink.name().to_owned();
@@ -113,11 +123,20 @@ impl Deliveries {
                 told: String::new(),
                 end: None,
             };
-            threads.push((name, spawn("deliver".to_owned(), move || delivery.run(&notice))?));
+            let failed = Arc::clone(&has_failed);
+            let deliver = move || {
+                let ended = delivery.run(&notice);
+                failed.fetch_or(ended.is_err(), Ordering::AcqRel);
+                ended
+            };
+            threads.push((name, spawn("deliver".to_owned(), deliver)?));
         }
         Ok(Self {
             threads,
-            notice: Notice(notices),
+            notice: Notice {
+                threads: notices,
+                has_failed,
+            },
             outbox,
         })
     }

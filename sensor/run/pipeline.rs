@@ -173,14 +173,16 @@ impl Pipeline {
         }
         let judged = self.judge.join().map_err(|_| RunError::Panicked("judge"))?;
         let committed = self.commit.join().map_err(|_| RunError::Panicked("commit"))?;
-        self.tidy.join().map_err(|_| RunError::Panicked("tidy"))??;
-        let undelivered = self.deliveries.finish()?;
+        let tidied = self.tidy.join().map_err(|_| RunError::Panicked("tidy"))?;
+        let undelivered = self.deliveries.finish();
+        // When the disk fails all of them do, and the first of these knows best why.
         judged?;
         let (counters, sources) = committed?;
+        tidied?;
         Ok(Tally {
             counters,
             sources,
-            undelivered,
+            undelivered: undelivered?,
         })
     }
 }
@@ -301,6 +303,10 @@ impl Keeper {
                 Ok(outcome) => self.take(outcome)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.notice.has_failed() {
+                // Alerts that nobody is told of are not to pile up in silence: the run ends with what that thread says.
+                break;
             }
             if synced.elapsed() >= SYNC_EVERY {
                 self.store.sync()?;

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use rocksdb::{ColumnFamilyDescriptor, DB, Options};
+use rocksdb::{ColumnFamilyDescriptor, DB, ErrorKind as TableError, Options};
 
 use crate::model::LedgerError;
 
@@ -111,44 +111,117 @@ fn has_marker(folder: &Path) -> Result<bool, LedgerError> {
 ///
 /// `Locked` when another process has them open, else `Failed`.
 pub fn open(folder: &Path, options: &Options, families: Vec<ColumnFamilyDescriptor>) -> Result<DB, LedgerError> {
+    check_named(folder)?;
     DB::open_cf_descriptors(options, tables(folder), families).map_err(|error| {
         // RocksDB gives the lock no kind of its own; these words are in both of its messages and in no other.
         let text = error.as_ref();
         if text.contains("lock hold by") || text.contains("While lock file") {
             LedgerError::Locked { folder: shown(folder) }
         } else {
-            failed(folder, "opening the tables")(error)
+            failed(folder, OPENING)(error)
         }
     })
 }
+
+/// What opens a database with its tables.
+type Opened = (Options, Vec<ColumnFamilyDescriptor>);
 
 /// Opens the tables to read, beside a process that may have them open; RocksDB keeps what it needs in `own`.
 ///
 /// # Errors
 ///
-/// `Failed`.
-pub fn open_beside(
-    folder: &Path,
-    own: &Path,
-    options: &mut Options,
-    families: Vec<ColumnFamilyDescriptor>,
-) -> Result<DB, LedgerError> {
-    // Files that the other process deletes stay readable while they are open, so all of them must be.
-    options.set_max_open_files(-1);
-    options.create_if_missing(false);
-    options.create_missing_column_families(false);
-    DB::open_cf_descriptors_as_secondary(options, tables(folder), own.to_owned(), families)
-        .map_err(failed(folder, "opening the tables to read"))
+/// `Failed`, also when a file is missing.
+pub fn open_beside(folder: &Path, own: &Path, made: impl Fn() -> Opened) -> Result<DB, LedgerError> {
+    let to_read = || {
+        let (mut options, families) = made();
+        // Files that the other process deletes stay readable while they are open, so all of them must be.
+        options.set_max_open_files(-1);
+        options.create_if_missing(false);
+        options.create_missing_column_families(false);
+        options.set_db_log_dir(own);
+        (options, families)
+    };
+    check_named(folder)?;
+    let mut looked = Ok(());
+    for _ in 0..LOOKS {
+        let (options, families) = to_read();
+        // What is opened beside another process takes a file that is missing for one that this one has just replaced, and
+        // shows what there was before it.
+        looked = DB::open_cf_descriptors_read_only(&options, tables(folder), families, false).map(drop);
+        if looked.is_ok() {
+            break;
+        }
+    }
+    looked.map_err(failed(folder, OPENING_TO_READ))?;
+    let (options, families) = to_read();
+    DB::open_cf_descriptors_as_secondary(&options, tables(folder), own.to_owned(), families)
+        .map_err(failed(folder, OPENING_TO_READ))
 }
+
+/// How often it is looked whether every file is there: another process may replace one in the middle of a look.
+const LOOKS: usize = 4;
+
+/// What is said to be done when it fails.
+const OPENING: &str = "opening the tables";
+const OPENING_TO_READ: &str = "opening the tables to read";
+
+/// The file that names the tables' manifest.
+const CURRENT: &str = "CURRENT";
+
+/// Makes sure that tables are not without the file that leads to them: RocksDB would begin new ones, and delete these.
+fn check_named(folder: &Path) -> Result<(), LedgerError> {
+    let tables = tables(folder);
+    let reading = failed(folder, OPENING);
+    if tables.join(CURRENT).try_exists().map_err(&reading)? {
+        return Ok(());
+    }
+    let entries = match fs::read_dir(&tables) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(reading(error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(&reading)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "sst" || extension == "log")
+        {
+            let words = format!("{} is missing", tables.join(CURRENT).display());
+            return Err(LedgerError::Failed {
+                folder: shown(folder),
+                action: OPENING,
+                source: Box::new(Damage(words)),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What cannot be read, and what can be done about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; the ledger is damaged: put a copy of the folder in its place, or begin another one (docs/state.md)")]
+struct Damage(String);
 
 /// Returns what makes an error of this folder.
 pub fn failed<E>(folder: &Path, action: &'static str) -> impl Fn(E) -> LedgerError
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    move |source| LedgerError::Failed {
-        folder: shown(folder),
-        action,
-        source: Box::new(source),
+    move |source| {
+        let source: Box<dyn std::error::Error + Send + Sync> = Box::new(source);
+        let tables = source.downcast_ref::<rocksdb::Error>();
+        LedgerError::Failed {
+            folder: shown(folder),
+            action,
+            source: match tables.filter(|error| is_damage(error)) {
+                Some(error) => Box::new(Damage(error.to_string())),
+                None => source,
+            },
+        }
     }
+}
+
+/// Says whether an error of the tables comes from what is in their files, or from one that is missing.
+fn is_damage(error: &rocksdb::Error) -> bool {
+    error.kind() == TableError::Corruption || error.as_ref().contains("No such file or directory")
 }

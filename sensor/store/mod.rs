@@ -114,8 +114,7 @@ impl Store {
         folder::check(dir)?;
         let own = temporary_folder()?;
         let expiry = Arc::new(Expiry::new(Span(i64::MAX)));
-        let (mut options, families) = table::options(READER_MEMORY, &expiry);
-        let db = folder::open_beside(dir, own.path(), &mut options, families)?;
+        let db = folder::open_beside(dir, own.path(), || table::options(READER_MEMORY, &expiry))?;
         Self::of(
             Rows::new(db, dir.to_owned(), Log::Kept),
             READER_MEMORY,

@@ -1,6 +1,7 @@
 //! The rows of the tables, with errors that name the folder.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
@@ -30,12 +31,19 @@ pub struct Rows {
     db: DB,
     folder: PathBuf,
     log: Log,
+    /// Why nothing can be written any more: RocksDB says it of the first write that fails, and then only that one did.
+    broken: OnceLock<rocksdb::Error>,
 }
 
 impl Rows {
     /// Takes open tables over.
     pub const fn new(db: DB, folder: PathBuf, log: Log) -> Self {
-        Self { db, folder, log }
+        Self {
+            db,
+            folder,
+            log,
+            broken: OnceLock::new(),
+        }
     }
 
     /// Returns the state folder.
@@ -156,13 +164,18 @@ impl Rows {
             Log::Kept => options.set_sync(durability == Durability::Synced),
             Log::Absent => options.disable_wal(true),
         }
-        self.db.write_opt(changes, &options).map_err(self.failed("writing"))
+        self.db.write_opt(changes, &options).map_err(self.broken("writing"))
+    }
+
+    /// Returns what makes an error of a write that failed: whatever it says itself, with why the first one did.
+    fn broken(&self, action: &'static str) -> impl Fn(rocksdb::Error) -> LedgerError {
+        move |error| self.failed(action)(self.broken.get_or_init(|| error).clone())
     }
 
     /// Brings everything that was written to the disk.
     pub fn sync(&self) -> Result<(), LedgerError> {
         match self.log {
-            Log::Kept => self.db.flush_wal(true).map_err(self.failed("syncing")),
+            Log::Kept => self.db.flush_wal(true).map_err(self.broken("syncing")),
             Log::Absent => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! What the tests share: frames, recipes and the programs.
 
+pub mod chance;
 pub mod copies;
 pub mod dns;
 pub mod engine;
