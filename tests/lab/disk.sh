@@ -24,6 +24,12 @@ ip link set lo up
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/fc-disk.XXXXXX")
 chmod 755 "$WORK"
+# Somebody else runs them too, who may not look into the folder that they were built in.
+mkdir "$WORK/programs"
+cp "$SENSOR" "$WORK/programs/sensor"
+cp "$REPLAY" "$WORK/programs/replay"
+chmod 755 "$WORK/programs" "$WORK/programs/sensor" "$WORK/programs/replay"
+SENSOR=$WORK/programs/sensor REPLAY=$WORK/programs/replay
 KEEP='' SENSOR_PID=''
 at_end() {
   [ -z "$SENSOR_PID" ] || kill -KILL "$SENSOR_PID" 2>/dev/null || true
