@@ -31,7 +31,8 @@ pub struct Folded {
     pub pages: Vec<Page>,
     /// Journal rows up to this one are no longer needed.
     pub through: Option<u64>,
-    /// Entries of the index by destination to write, in runs each of which is in order: all that only these rows held, and later ones.
+    /// Entries of the index by destination to write, in runs each of which is in order: all that only these rows held, and
+    /// later ones.
     pub holders: Arc<Vec<Vec<Holder>>>,
 }
 
@@ -95,9 +96,7 @@ impl Baseline {
         if self.is_folding {
             self.fold_oldest(ledger, FOLD_STEP, &mut pages)?;
         }
-        if self.loaded_pairs > self.limit {
-            self.trim(ledger, &mut pages);
-        }
+        self.trim(ledger, &mut pages);
         Ok(self.folded(pages))
     }
 
@@ -149,6 +148,9 @@ impl Baseline {
     /// Forgets the longest unused workloads until no more pairs are in memory than may be. Those that only journal rows hold
     /// are folded first, and forgotten when the ledger shows that.
     fn trim(&mut self, ledger: &dyn Ledger, pages: &mut Vec<Page>) {
+        if self.loaded_pairs <= self.limit {
+            return;
+        }
         let sequence = self.sequence;
         if self.idle.is_empty() && sequence >= self.next_look {
             self.next_look = sequence + LOOK_EVERY;
@@ -247,9 +249,7 @@ impl Baseline {
         }
         let mut pages = Vec::new();
         self.fold_oldest(ledger, pairs, &mut pages)?;
-        if self.loaded_pairs > self.limit {
-            self.trim(ledger, &mut pages);
-        }
+        self.trim(ledger, &mut pages);
         Ok(Some(self.folded(pages)))
     }
 

@@ -98,10 +98,7 @@ impl Rows {
         let mut options = ReadOptions::default();
         options.set_iterate_range(range);
         options.set_total_order_seek(true);
-        let rows = self
-            .db
-            .iterator_cf_opt(self.family(table)?, options, IteratorMode::Start);
-        Ok(rows.map(|row| row.map_err(self.failed("reading"))))
+        self.iterate(table, options)
     }
 
     /// Returns the rows whose keys are in a range, in order, without keeping what was read for who reads it next.
@@ -114,9 +111,16 @@ impl Rows {
         options.fill_cache(false);
         options.set_iterate_range(range);
         options.set_total_order_seek(true);
-        let rows = self
-            .db
-            .iterator_cf_opt(self.family(table)?, options, IteratorMode::Start);
+        self.iterate(table, options)
+    }
+
+    fn iterate(
+        &self,
+        table: Table,
+        options: ReadOptions,
+    ) -> Result<impl Iterator<Item = Result<Row, LedgerError>>, LedgerError> {
+        let family = self.family(table)?;
+        let rows = self.db.iterator_cf_opt(family, options, IteratorMode::Start);
         Ok(rows.map(|row| row.map_err(self.failed("reading"))))
     }
 
@@ -136,10 +140,7 @@ impl Rows {
         let mut options = ReadOptions::default();
         options.set_iterate_range(rocksdb::PrefixRange(prefix));
         options.set_prefix_same_as_start(true);
-        let rows = self
-            .db
-            .iterator_cf_opt(self.family(table)?, options, IteratorMode::Start);
-        Ok(rows.map(|row| row.map_err(self.failed("reading"))))
+        self.iterate(table, options)
     }
 
     /// Returns what the rows in a range hold, in order.

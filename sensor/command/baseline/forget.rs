@@ -8,7 +8,7 @@ use crate::run;
 
 use super::super::exit::Error;
 use super::find;
-use super::merge::open_to_change;
+use super::merge::open_existing;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -39,13 +39,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
-    if !arguments.state.exists() {
-        return Err(Error::Argument(format!(
-            "{}: there is no ledger",
-            arguments.state.display()
-        )));
-    }
-    let store = open_to_change(&arguments.state)?;
+    let store = open_existing(&arguments.state)?;
     let standing = store.standing()?;
     let workloads: Vec<_> = match &arguments.workload {
         Some(name) => find::workloads(&standing, name)?,

@@ -9,7 +9,7 @@ use crate::run::{self, Learner};
 use super::super::exit::Error;
 use super::find;
 use super::forget::parse_time;
-use super::merge::{open_to_change, tell};
+use super::merge::{open_existing, tell};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -42,13 +42,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
-    if !arguments.state.exists() {
-        return Err(Error::Argument(format!(
-            "{}: there is no ledger",
-            arguments.state.display()
-        )));
-    }
-    let store = open_to_change(&arguments.state)?;
+    let store = open_existing(&arguments.state)?;
     let standing = store.standing()?;
     let Some(at) = standing.at else {
         return Err(Error::Argument(format!(

@@ -76,6 +76,14 @@ fn open(path: &Path) -> Result<Source, Error> {
     }
 }
 
+/// Opens a ledger to change what it holds; one that is absent is not made.
+pub(super) fn open_existing(state: &Path) -> Result<Arc<Store>, Error> {
+    if !state.exists() {
+        return Err(Error::Argument(format!("{}: there is no ledger", state.display())));
+    }
+    open_to_change(state)
+}
+
 /// Opens a ledger to change it. Nothing expires meanwhile: a tool does not know the retention of the sensor's settings.
 pub(super) fn open_to_change(state: &Path) -> Result<Arc<Store>, Error> {
     Ok(Arc::new(Store::open(

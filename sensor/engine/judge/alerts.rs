@@ -95,9 +95,8 @@ impl Judge {
             Some(record) => Ok(Some(record.clone())),
             // One that is expired is as absent, whether or not the ledger has deleted it (rule T2).
             None => {
-                let cutoff = self.recent.least().minus(self.policy.baseline.retention);
                 let alert = self.ledger.alert(id)?;
-                Ok(alert.filter(|record| record.alert.ts >= cutoff))
+                Ok(alert.filter(|record| record.alert.ts >= self.cutoff()))
             }
         }
     }

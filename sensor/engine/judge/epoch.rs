@@ -349,10 +349,13 @@ impl Judge {
         let closed = &batch.closed;
         batch.opened.retain(|open| closed.binary_search(&open.id).is_err());
         batch.journal = self.baseline.take_journal();
-        let present = self.recent.least();
-        let due = self.round.due(present, self.registry.end()).map(|due| due.from..due.to);
+        let cutoff = self.cutoff();
+        let batch = &mut self.out.batch;
+        let due = self
+            .round
+            .due(self.recent.least(), self.registry.end())
+            .map(|due| due.from..due.to);
         if let Some(due) = due.clone() {
-            let cutoff = present.minus(self.policy.baseline.retention);
             batch.forgotten = self.registry.forget(due, cutoff);
             for workload in &batch.forgotten {
                 self.baseline.forget_workload(*workload);

@@ -285,6 +285,11 @@ impl Judge {
         }
     }
 
+    /// Returns the instant before which what is expired was last of use (rule B5).
+    fn cutoff(&self) -> Timestamp {
+        self.recent.least().minus(self.policy.baseline.retention)
+    }
+
     /// How long a contact waits.
     const fn settle(&self) -> Span {
         self.policy.names.settle

@@ -105,8 +105,7 @@ impl Registry {
     fn put(&mut self, id: WorkloadId, record: WorkloadRecord) {
         self.ids.insert(record.key.clone(), id);
         if let Some(group) = &record.group {
-            let learnt = self.groups.entry(group.clone()).or_insert(record.learns_until);
-            *learnt = record.learns_until.min(*learnt);
+            note_group(&mut self.groups, group, record.learns_until);
         }
         if record.learns_until > record.since {
             self.learning.insert((record.learns_until, id));
@@ -162,8 +161,7 @@ impl Registry {
         self.groups.clear();
         for record in self.records.iter().flatten() {
             if let Some(group) = &record.group {
-                let learnt = self.groups.entry(group.clone()).or_insert(record.learns_until);
-                *learnt = record.learns_until.min(*learnt);
+                note_group(&mut self.groups, group, record.learns_until);
             }
         }
     }
@@ -230,8 +228,7 @@ impl Registry {
             return;
         }
         if let Some(group) = &group {
-            let learnt = self.groups.entry(group.clone()).or_insert(record.learns_until);
-            *learnt = record.learns_until.min(*learnt);
+            note_group(&mut self.groups, group, record.learns_until);
         }
         record.group = group;
         self.changed.insert(id);
@@ -334,6 +331,12 @@ impl Registry {
         all.sort_by(|a, b| a.segment.cmp(&b.segment));
         all
     }
+}
+
+/// Notes until when a member of a group learns: a group has learnt with its first one.
+fn note_group(groups: &mut HashMap<Arc<str>, Timestamp>, group: &Arc<str>, learns_until: Timestamp) {
+    let learnt = groups.entry(group.clone()).or_insert(learns_until);
+    *learnt = learns_until.min(*learnt);
 }
 
 /// Says whether who learns from `since` until `until` learns at `at`: packets that are older than the first one too, as
