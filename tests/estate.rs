@@ -126,5 +126,13 @@ fn rule_b5_disk_and_tables_level_off_at_the_retention() {
     assert!(last.pairs <= full.pairs * 21 / 20, "{full:?} {last:?}");
     assert!(last.alerts <= full.alerts * 21 / 20, "{full:?} {last:?}");
     assert!(last.workloads <= full.workloads * 21 / 20, "{full:?} {last:?}");
-    assert!(last.octets <= full.octets * 5 / 4, "{full:?} {last:?}");
+    // Octets go up and down with each compaction, so that two days alone say little: the crests are compared.
+    let crest = |from: i64, to: i64| {
+        sizes[(from / A_RUN) as usize - 1..(to / A_RUN) as usize]
+            .iter()
+            .map(|size| size.octets)
+            .max()
+    };
+    let (before, after) = (crest(225, 300).expect("days"), crest(325, DAYS).expect("days"));
+    assert!(after <= before * 5 / 4, "{before} {after}");
 }
