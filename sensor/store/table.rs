@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options, SliceTransform,
-    WriteBufferManager,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, LruCacheOptions, Options,
+    SliceTransform, WriteBufferManager,
 };
 
 use super::expiry::{self, Expiry};
@@ -63,6 +63,10 @@ const PAGE_BLOCK: usize = 4 * KIB as usize;
 
 /// Bits a key of the filters that say that a key is absent: 1 % of wrong guesses.
 const FILTER_BITS: f64 = 10.0;
+
+/// The cache is in so many parts, as bits: what does not fit into a part is read from the disk each time, and the index of a
+/// file is larger than the half mebibyte that a part has by itself. Few threads look, so that few wait for each other.
+const CACHE_PART_BITS: i32 = 2;
 
 /// Octets of a page's key that name its workload.
 const WORKLOAD_PREFIX: usize = 4;
@@ -180,7 +184,10 @@ impl Table {
 /// Returns the options of the database and of its tables, for `memory` octets of blocks and new rows together.
 pub fn options(memory: u64, expiry: &Arc<Expiry>) -> (Options, Vec<ColumnFamilyDescriptor>) {
     let memory = memory.max(LEAST_MEMORY);
-    let cache = Cache::new_lru_cache(memory as usize);
+    let mut parts = LruCacheOptions::default();
+    parts.set_capacity(memory as usize);
+    parts.set_num_shard_bits(CACHE_PART_BITS);
+    let cache = Cache::new_lru_cache_opts(&parts);
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
