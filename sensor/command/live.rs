@@ -49,7 +49,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Error> {
     let from = live_from(&arguments, &settings, &mut policy, threads)?;
     let store = Arc::new(Store::open(
         &arguments.state,
-        policy.memory / 16,
+        policy.ledger_memory(),
         policy.baseline.retention,
     )?);
     let sinks = open_sinks(&settings.sinks)?;

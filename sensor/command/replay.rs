@@ -93,7 +93,7 @@ fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()
     if arguments.learn {
         policy.baseline.mode = BaselineMode::LearnOnly;
     }
-    let memory = policy.memory / 16;
+    let memory = policy.ledger_memory();
     let store = match &arguments.state {
         Some(folder) => Store::open(folder, memory, policy.baseline.retention)?,
         None => Store::temporary(memory, policy.baseline.retention)?,

@@ -45,12 +45,14 @@ const LEAST_STREAMS: usize = 1 << 17;
 const LEAST_FRAGMENTS: usize = 5 << 17;
 
 impl Limits {
-    /// Splits `memory` octets: about a quarter for flows that may be contacts, a third for names, the rest for pairs in
-    /// memory, other flows and what waits.
+    /// Splits `memory` octets: an eighth is left for the ledger's cache and what passes between threads; of the rest about
+    /// a quarter is for flows that may be contacts, a third for names, what is left for pairs in memory, other flows and
+    /// what waits.
     #[must_use]
     pub fn of(memory: u64) -> Self {
+        let tables = memory - memory / 8;
         let share = |percent: u64, each: u64, among: usize| {
-            let entries = memory / 100 * percent / each / among as u64;
+            let entries = tables / 100 * percent / each / among as u64;
             usize::try_from(entries).unwrap_or(usize::MAX).max(64)
         };
         Self {

@@ -207,10 +207,18 @@ pub struct AggregateRule {
     pub alias_of: Option<String>,
 }
 
+impl Policy {
+    /// Returns how much of `memory` the ledger's cache and buffers may take, in octets.
+    #[must_use]
+    pub const fn ledger_memory(&self) -> u64 {
+        self.memory / 16
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            memory: 1 << 30,
+            memory: 512 << 20,
             time: TimeSource::default(),
             network: NetworkPolicy::default(),
             segment: SegmentPolicy {

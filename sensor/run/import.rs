@@ -99,7 +99,7 @@ impl Import {
     /// When the temporary files cannot be read or written, or the settings for aggregation cannot be used.
     pub fn judge(self, mut policy: Policy, segment: Arc<str>) -> Result<(Arc<Store>, ImportTally), RunError> {
         policy.baseline.mode = BaselineMode::LearnOnly;
-        let store = Arc::new(Store::temporary(policy.memory / 16, policy.baseline.retention)?);
+        let store = Arc::new(Store::temporary(policy.ledger_memory(), policy.baseline.retention)?);
         let (names, network) = (Arc::new(Names::new()), Arc::new(Network::new(&policy.network)));
         let limits = Limits::of(policy.memory);
         let imported = Imported::new(ImportSetup {

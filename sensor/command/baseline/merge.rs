@@ -88,7 +88,7 @@ pub(super) fn open_existing(state: &Path) -> Result<Arc<Store>, Error> {
 pub(super) fn open_to_change(state: &Path) -> Result<Arc<Store>, Error> {
     Ok(Arc::new(Store::open(
         state,
-        Policy::default().memory / 16,
+        Policy::default().ledger_memory(),
         Span(i64::MAX),
     )?))
 }
