@@ -131,7 +131,7 @@ fn baseline(policy: &Policy) -> Baseline {
 }
 
 fn store(state: &Path, policy: &Policy) -> Arc<Store> {
-    Arc::new(Store::open(state, policy.memory / 16, policy.baseline.retention).expect("a ledger"))
+    Arc::new(Store::open(state, policy.ledger_memory(), policy.baseline.retention).expect("a ledger"))
 }
 
 /// Writes everything in bulk, as fast as it goes: a judge's thread that hands its batches to a commit thread.
@@ -347,6 +347,10 @@ fn keep_up(estate: &Estate, state: &Path, policy: &Policy) {
 
 /// Runs `replay` on it with a capture that waits, and reads what the process has taken.
 fn run(folder: &Path, state: &Path, policy: &Policy) {
+    // Another one than an earlier run on the same ledger took.
+    let runs = Store::open_read_only(state).and_then(|store| store.opening());
+    let address = 0xcb00_7100 + (runs.expect("the ledger").next_sequence % 250) as u32;
+    let address = address.to_be_bytes();
     let begun = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_replay"))
         .args([
@@ -361,7 +365,7 @@ fn run(folder: &Path, state: &Path, policy: &Policy) {
         .spawn()
         .expect("replay can be run");
     let mut input = child.stdin.take().expect("a pipe");
-    input.write_all(&capture()).expect("replay reads its input");
+    input.write_all(&capture(address)).expect("replay reads its input");
     // It judges what was given within this time, and holds what it started with.
     let judged = loop {
         std::thread::sleep(Duration::from_millis(5));
@@ -391,13 +395,13 @@ fn run(folder: &Path, state: &Path, policy: &Policy) {
 }
 
 /// Two flows to addresses outside that no name explains, the second long after the first's settle.
-fn capture() -> Vec<u8> {
+fn capture(address: [u8; 4]) -> Vec<u8> {
     let mut file = Vec::new();
     for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 65_535, 101] {
         file.extend_from_slice(&word.to_le_bytes());
     }
     let mut put = |seconds: u32, syn_of: bool| {
-        let (from, to) = ([10, 0, 0, 1], [203, 0, 113, 9]);
+        let (from, to) = ([10, 0, 0, 1], address);
         let (from, to, ports, flags) = if syn_of {
             (from, to, [40_000_u16, 443], 2)
         } else {

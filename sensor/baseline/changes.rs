@@ -7,6 +7,7 @@ use crate::model::{Holder, JournalRow, Ledger, LedgerError, Page, StoredPair, Wo
 
 use super::loaded::Loaded;
 use super::pairs::{Baseline, PairPlace, short_hash};
+use super::part::Reader;
 
 /// Journal rows are folded into pages once they hold this many changes: a restart reads at most about so many, in less
 /// than a second, and a pair is written about once as a row and once in a page.
@@ -96,24 +97,32 @@ impl Baseline {
         if self.is_folding {
             self.fold_oldest(ledger, FOLD_STEP, &mut pages)?;
         }
-        self.trim(ledger, &mut pages);
+        self.trim(ledger, &mut pages)?;
         Ok(self.folded(pages))
     }
 
     /// Forgets what is expired of workloads in memory, and hands over what only journal rows hold, so that nothing stays
     /// there that is expired.
     fn tidy(&mut self, ledger: &dyn Ledger, numbers: Range<u32>, pages: &mut Vec<Page>) -> Result<(), LedgerError> {
-        let (sequence, cutoff, hasher) = (self.sequence, self.cutoff, self.hasher.clone());
+        let (sequence, cutoff) = (self.sequence, self.cutoff);
         for id in numbers.map(WorkloadId) {
             if self.aside.since(id).is_some() {
                 self.load(ledger, id)?;
             }
-            let Some(loaded) = self.workloads.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            let Self {
+                workloads,
+                hasher,
+                shared,
+                loaded_pairs,
+                ..
+            } = self;
+            let Some(loaded) = workloads.get_mut(id.0 as usize).and_then(Option::as_mut) else {
                 continue;
             };
-            self.loaded_pairs -= loaded.expire(cutoff, |key| short_hash(&hasher, key));
+            let mut reader = Reader { ledger, shared };
+            *loaded_pairs -= loaded.expire(cutoff, |key| short_hash(hasher, key.view()), &mut reader)?;
             if loaded.unfolded_since.is_some() {
-                pages.extend(loaded.take_pages(ledger, id, sequence));
+                pages.extend(loaded.take_pages(id, sequence, &mut reader)?);
             }
         }
         Ok(())
@@ -129,8 +138,8 @@ impl Baseline {
             // Else it was folded before its turn.
             if self.unfolded_since(workload) == Some(since) {
                 let was_aside = self.get(workload).is_none();
-                let loaded = self.load(ledger, workload)?;
-                let folded = loaded.take_pages(ledger, workload, sequence);
+                let (loaded, shared) = self.load(ledger, workload)?;
+                let folded = loaded.take_pages(workload, sequence, &mut Reader { ledger, shared })?;
                 let cost = if was_aside {
                     // It came into memory for this alone, and is the first to go.
                     loaded.used = 0;
@@ -147,9 +156,9 @@ impl Baseline {
 
     /// Forgets the longest unused workloads until no more pairs are in memory than may be. Those that only journal rows hold
     /// are folded first, and forgotten when the ledger shows that.
-    fn trim(&mut self, ledger: &dyn Ledger, pages: &mut Vec<Page>) {
+    fn trim(&mut self, ledger: &dyn Ledger, pages: &mut Vec<Page>) -> Result<(), LedgerError> {
         if self.loaded_pairs <= self.limit {
-            return;
+            return Ok(());
         }
         let sequence = self.sequence;
         if self.idle.is_empty() && sequence >= self.next_look {
@@ -165,12 +174,14 @@ impl Baseline {
             && left > 0
             && let Some((used, id)) = self.idle.pop()
         {
-            let Some(loaded) = self.get_mut(id).filter(|loaded| loaded.used == used) else {
+            let place = self.workloads.get_mut(id.0 as usize);
+            let Some(loaded) = place.and_then(Option::as_mut).filter(|loaded| loaded.used == used) else {
                 continue;
             };
             let pairs = loaded.len();
             if !loaded.is_clean() {
-                let folded = loaded.take_pages(ledger, id, sequence);
+                let shared = &mut self.shared;
+                let folded = loaded.take_pages(id, sequence, &mut Reader { ledger, shared })?;
                 left = left.saturating_sub(folded.len() * StoredPair::A_PAGE as usize);
                 pages.extend(folded);
             } else if loaded.folded + UNCOMMITTED < sequence {
@@ -181,6 +192,7 @@ impl Baseline {
                 }
             }
         }
+        Ok(())
     }
 
     /// Says which journal rows are of no more use, and hands over the entries of the index that would go with them.
@@ -249,7 +261,7 @@ impl Baseline {
         }
         let mut pages = Vec::new();
         self.fold_oldest(ledger, pairs, &mut pages)?;
-        self.trim(ledger, &mut pages);
+        self.trim(ledger, &mut pages)?;
         Ok(Some(self.folded(pages)))
     }
 

@@ -3,6 +3,7 @@
 use crate::model::{Ledger, LedgerError, Pair, PairKey, StoredPair, WorkloadId};
 
 use super::pairs::{Baseline, PairPlace, holder, stretch};
+use super::part::Reader;
 
 impl Baseline {
     /// Joins what another ledger remembers of a pair with what this one does ([`Pair::joined`]); says whether that
@@ -19,10 +20,9 @@ impl Baseline {
         pair: &Pair,
     ) -> Result<bool, LedgerError> {
         let hash = self.hash(key);
-        let known = self.load(ledger, workload)?.latest_slot_of(key, hash);
-        let (slot, indexed) = match known {
+        let (loaded, shared) = self.load(ledger, workload)?;
+        let (slot, indexed) = match loaded.latest_slot_of(key, hash, &mut Reader { ledger, shared })? {
             Some(slot) => {
-                let loaded = self.load(ledger, workload)?;
                 let Some(before) = loaded.get(slot) else {
                     return Ok(false);
                 };
@@ -43,8 +43,7 @@ impl Baseline {
                     key: key.clone(),
                     pair,
                 };
-                self.shared.share(&mut stored);
-                let loaded = self.load(ledger, workload)?;
+                shared.share(&mut stored);
                 let slot = loaded.add(stored.key, hash, stored.pair);
                 loaded.change(slot);
                 self.loaded_pairs += 1;
@@ -53,7 +52,7 @@ impl Baseline {
         };
         self.note_unfolded(workload);
         self.write(ledger, PairPlace { workload, slot });
-        let loaded = self.load(ledger, workload)?;
+        let (loaded, _) = self.load(ledger, workload)?;
         let last = loaded.get(slot).unwrap_or(pair).last().day();
         if indexed.is_none_or(|indexed| stretch(indexed) < stretch(last)) {
             self.recent.add(holder(workload, key, last));

@@ -7,8 +7,10 @@ mod aside;
 mod changes;
 mod index;
 mod join;
+mod load;
 mod loaded;
 mod pairs;
+mod part;
 mod shared;
 mod window;
 

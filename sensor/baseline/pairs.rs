@@ -5,12 +5,14 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::model::{
-    Day, Holder, JournalRow, Ledger, LedgerError, Novelty, Pair, PairKey, Provenance, Span, Timestamp, WorkloadId,
+    Day, Holder, JournalRow, Ledger, LedgerError, Novelty, Pair, PairKey, PairKeyView, Provenance, Span, Timestamp,
+    WorkloadId,
 };
 
 use super::aside::Aside;
 use super::index::Recent;
 use super::loaded::Loaded;
+use super::part::Reader;
 use super::shared::Shared;
 use super::window;
 
@@ -109,31 +111,6 @@ impl Baseline {
         }
     }
 
-    /// Takes over what journal rows hold at start; `sequence` is the one of the next batch.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn resume(&mut self, ledger: &dyn Ledger, sequence: u64) -> Result<(), LedgerError> {
-        ledger.journal(&mut |row, changes| {
-            self.note_row(row, changes.len());
-            for mut change in changes {
-                if change.stored.pair.last() < self.cutoff {
-                    continue;
-                }
-                self.shared.share(&mut change.stored);
-                let day = change.stored.pair.last().day();
-                self.recent.add(holder(change.workload, &change.stored.key, day));
-                let workload = change.workload;
-                if self.aside.add(row, change) {
-                    self.unfolded.push_back((row, workload));
-                }
-            }
-        })?;
-        self.sequence = sequence;
-        Ok(())
-    }
-
     /// Tells that the batch with this sequence begins, and what the present is for all that expires.
     ///
     /// Pairs without contact for the retention before it are as absent from now on, whether or not the ledger has deleted
@@ -169,7 +146,7 @@ impl Baseline {
 
     /// The table of pairs looks at 32 bits; the seed keeps those who choose names from choosing them.
     pub(super) fn hash(&self, key: &PairKey) -> u32 {
-        short_hash(&self.hasher, key)
+        short_hash(&self.hasher, key.view())
     }
 
     pub(super) fn place(&mut self, workload: WorkloadId) -> Option<&mut Option<Loaded>> {
@@ -186,57 +163,6 @@ impl Baseline {
 
     pub(super) fn get_mut(&mut self, workload: WorkloadId) -> Option<&mut Loaded> {
         self.workloads.get_mut(workload.0 as usize)?.as_mut()
-    }
-
-    pub(super) fn load(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<&mut Loaded, LedgerError> {
-        let sequence = self.sequence;
-        if self.get(workload).is_none() {
-            let mut loaded = Loaded::default();
-            for mut page in ledger.pages(workload)? {
-                page.pairs.retain(|stored| stored.pair.last() >= self.cutoff);
-                self.shared.share_page(&mut page.pairs);
-                loaded.reserve(&page.pairs);
-                for stored in page.pairs {
-                    let (hash, slot) = (self.hash(&stored.key), stored.slot);
-                    loaded.put(stored, hash);
-                    loaded.set_batch(slot, page.batch);
-                }
-            }
-            self.add_aside(workload, &mut loaded);
-            self.loaded_pairs += loaded.len();
-            if let Some(place) = self.place(workload) {
-                *place = Some(loaded);
-            }
-        }
-        let loaded = self.workloads.get_mut(workload.0 as usize).and_then(Option::as_mut);
-        // It was put there above; a workload number beyond memory would have failed before.
-        let loaded = loaded.ok_or_else(|| LedgerError::Damaged {
-            folder: String::new(),
-            kind: "workloads",
-        })?;
-        loaded.used = sequence;
-        Ok(loaded)
-    }
-
-    /// Adds what journal rows hold to what the pages of a workload hold.
-    fn add_aside(&mut self, workload: WorkloadId, loaded: &mut Loaded) {
-        let hasher = self.hasher.clone();
-        for (row, stored) in self.aside.take(workload) {
-            let slot = stored.slot;
-            // A page may be newer than rows that others still need.
-            if loaded.has_row(slot, row) {
-                continue;
-            }
-            // The slot may have been that of a pair that is expired by now.
-            if loaded.key(slot).is_some_and(|key| key != stored.key) {
-                loaded.vacate(slot, |key| short_hash(&hasher, key));
-            }
-            let hash = short_hash(&hasher, &stored.key);
-            loaded.put(stored, hash);
-            loaded.change(slot);
-            loaded.set_written(slot);
-            loaded.unfolded_since.get_or_insert(row);
-        }
     }
 
     /// Returns from which batch on journal rows are needed for a workload.
@@ -261,8 +187,9 @@ impl Baseline {
     ) -> Result<Option<&Pair>, LedgerError> {
         let retention = self.retention;
         let hash = self.hash(key);
-        let loaded = self.load(ledger, workload)?;
-        let pair = loaded.slot_of(key, hash).and_then(|slot| loaded.get(slot));
+        let (loaded, shared) = self.load(ledger, workload)?;
+        let slot = loaded.slot_of(key, hash, &mut Reader { ledger, shared })?;
+        let pair = slot.and_then(|slot| loaded.get(slot));
         Ok(pair.filter(|pair| !window::is_forgotten(pair, at, retention)))
     }
 
@@ -298,8 +225,8 @@ impl Baseline {
     ) -> Result<PairPlace, LedgerError> {
         let retention = self.retention;
         let hash = self.hash(key);
-        let loaded = self.load(ledger, workload)?;
-        let (slot, is_new, is_notable, indexed) = match loaded.slot_of(key, hash) {
+        let (loaded, shared) = self.load(ledger, workload)?;
+        let (slot, is_new, is_notable, indexed) = match loaded.slot_of(key, hash, &mut Reader { ledger, shared })? {
             Some(slot) => {
                 let Some(pair) = loaded.change(slot) else {
                     return Ok(PairPlace { workload, slot });
@@ -354,7 +281,8 @@ impl Baseline {
         octets_out: u64,
         octets_in: u64,
     ) -> Result<(), LedgerError> {
-        let loaded = self.load(ledger, place.workload)?;
+        let (loaded, shared) = self.load(ledger, place.workload)?;
+        loaded.read(place.slot, &mut Reader { ledger, shared })?;
         let Some(pair) = loaded.change(place.slot) else {
             return Ok(());
         };
@@ -403,7 +331,8 @@ impl Baseline {
         key: &PairKey,
     ) -> Result<Option<PairPlace>, LedgerError> {
         let hash = self.hash(key);
-        let slot = self.load(ledger, workload)?.slot_of(key, hash);
+        let (loaded, shared) = self.load(ledger, workload)?;
+        let slot = loaded.slot_of(key, hash, &mut Reader { ledger, shared })?;
         Ok(slot.map(|slot| PairPlace { workload, slot }))
     }
 
@@ -427,11 +356,11 @@ impl Baseline {
     ///
     /// When the ledger cannot be read.
     pub fn destinations(&mut self, ledger: &dyn Ledger, workload: WorkloadId) -> Result<u32, LedgerError> {
-        Ok(self.load(ledger, workload)?.destinations())
+        Ok(self.load(ledger, workload)?.0.destinations())
     }
 }
 
-pub(super) fn short_hash(hasher: &foldhash::fast::RandomState, key: &PairKey) -> u32 {
+pub(super) fn short_hash(hasher: &foldhash::fast::RandomState, key: PairKeyView<'_>) -> u32 {
     (hasher.hash_one(key) >> 32) as u32
 }
 

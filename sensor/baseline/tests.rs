@@ -12,8 +12,15 @@ const WORKLOAD: WorkloadId = WorkloadId(1);
 /// A ledger that keeps pages as they were written.
 #[derive(Default)]
 pub struct Paper {
-    pages: Mutex<BTreeMap<(WorkloadId, u32), StoredPage>>,
+    pages: Mutex<BTreeMap<(WorkloadId, u32), Sheet>>,
     journal: Vec<(u64, Vec<PairChange>)>,
+}
+
+/// A page; its row says only whose it is.
+#[derive(Clone)]
+struct Sheet {
+    batch: u64,
+    pairs: Vec<StoredPair>,
 }
 
 /// The baseline writes no names.
@@ -27,6 +34,13 @@ impl NameWriter for NoNames {
     }
 
     fn reuse(&mut self, _: Vec<u8>) {}
+}
+
+impl Paper {
+    fn sheet(&self, page: &StoredPage) -> Sheet {
+        let workload = WorkloadId(u32::from_le_bytes(page.row[..].try_into().unwrap()));
+        self.pages.lock().unwrap()[&(workload, page.number)].clone()
+    }
 }
 
 fn owned(view: &PairView<'_>) -> StoredPair {
@@ -63,7 +77,29 @@ impl Ledger for Paper {
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         let pages = self.pages.lock().unwrap();
         let own = pages.iter().filter(|((of, _), _)| *of == workload);
-        Ok(own.map(|(_, page)| page.clone()).collect())
+        let stored = own.map(|((_, number), sheet)| StoredPage {
+            number: *number,
+            batch: sheet.batch,
+            least: sheet.pairs.iter().map(|stored| stored.pair.last()).min().unwrap(),
+            row: Box::new(workload.0.to_le_bytes()),
+        });
+        Ok(stored.collect())
+    }
+
+    fn slots(&self, page: &StoredPage, take: &mut dyn FnMut(u32, PairKeyView<'_>)) -> Result<(), LedgerError> {
+        self.sheet(page)
+            .pairs
+            .iter()
+            .for_each(|stored| take(stored.slot, stored.key.view()));
+        Ok(())
+    }
+
+    fn pairs(&self, page: &StoredPage, slot: Option<u32>, take: &mut dyn FnMut(StoredPair)) -> Result<(), LedgerError> {
+        let pairs = self.sheet(page).pairs.into_iter();
+        pairs
+            .filter(|stored| slot.is_none_or(|slot| slot == stored.slot))
+            .for_each(take);
+        Ok(())
     }
 
     fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
@@ -76,7 +112,7 @@ impl Ledger for Paper {
         let (workload, slot) = pairs.peek().map(|view| (view.workload, view.slot)).unwrap();
         let pairs = pairs.map(|view| owned(&view)).collect();
         let key = (workload, slot / StoredPair::A_PAGE);
-        self.pages.lock().unwrap().insert(key, StoredPage { batch, pairs });
+        self.pages.lock().unwrap().insert(key, Sheet { batch, pairs });
         vec![1]
     }
 
@@ -127,7 +163,7 @@ fn stored(slot: u32, count: u32) -> StoredPair {
 #[test]
 fn a_journal_row_that_is_older_than_a_page_changes_nothing_of_it() {
     let mut ledger = Paper::default();
-    let page = StoredPage {
+    let page = Sheet {
         batch: 5,
         pairs: vec![stored(0, 9), stored(1, 9)],
     };
@@ -243,7 +279,7 @@ fn rule_b5_what_the_ledger_still_shows_of_expired_pairs_is_as_absent() {
         }
     };
     let mut ledger = Paper::default();
-    let page = StoredPage {
+    let page = Sheet {
         batch: 5,
         pairs: vec![at(0, 0, 0), at(1, 1, 50)],
     };
@@ -271,4 +307,36 @@ fn rule_b5_what_the_ledger_still_shows_of_expired_pairs_is_as_absent() {
         .unwrap()
         .slot;
     assert_eq!(slot, 0);
+}
+
+#[test]
+fn of_a_page_that_was_read_one_pair_changes_and_all_are_written() {
+    let ledger = Paper::default();
+    let pairs: Vec<StoredPair> = (0..64).filter(|n| n % 3 > 0).map(|n| stored(n, n)).collect();
+    let page = Sheet { batch: 5, pairs };
+    ledger.pages.lock().unwrap().insert((WORKLOAD, 0), page.clone());
+    let mut baseline = with_limit(10);
+    baseline.begin(6, Timestamp::MIN);
+    assert_eq!(baseline.destinations(&ledger, WORKLOAD).unwrap(), 42);
+    assert_eq!(
+        baseline.place_of(&ledger, WORKLOAD, &key(0)).unwrap(),
+        None,
+        "slot 0 is free"
+    );
+    let place = baseline.record(&ledger, WORKLOAD, &key(40), &facts(0), None).unwrap();
+    assert_eq!(place.slot, 40);
+    // Too many are in memory; they go once their page is written and the ledger shows it.
+    let written = (7..1000).flat_map(|batch| {
+        baseline.begin(batch, Timestamp::MIN);
+        baseline.fold(&ledger, None).unwrap().pages
+    });
+    assert_eq!(written.count(), 1);
+    assert_eq!(baseline.loaded_pairs, 0);
+    let pages = ledger.pages.lock().unwrap();
+    let expected: Vec<(u32, u32)> = page.pairs.iter().map(|stored| (stored.slot, stored.slot)).collect();
+    let now = pages[&(WORKLOAD, 0)].pairs.iter();
+    let now: Vec<(u32, u32)> = now
+        .map(|stored| (stored.slot, stored.pair.count - u32::from(stored.slot == 40)))
+        .collect();
+    assert_eq!(now, expected);
 }

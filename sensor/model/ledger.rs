@@ -109,13 +109,17 @@ pub struct PairChange {
     pub stored: StoredPair,
 }
 
-/// A page as it was read.
+/// A page as the ledger keeps it: to read all of its pairs takes much longer than to look which ones it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPage {
+    /// Which one of its workload's, from 0.
+    pub number: u32,
     /// The batch that wrote it: what journal rows up to this batch's say of its slots is older, or the same.
     pub batch: u64,
-    /// Its pairs by slot.
-    pub pairs: Vec<StoredPair>,
+    /// The least [`Pair::last`] of its pairs.
+    pub least: Timestamp,
+    /// What only the ledger can read.
+    pub row: Box<[u8]>,
 }
 
 /// A pair where it stands, borrowed from who holds it, to be written in the ledger's form.
@@ -399,6 +403,20 @@ pub trait Ledger: Send {
     ///
     /// When the ledger cannot be read.
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError>;
+
+    /// Gives slot and destination of each pair of a page, by slot, to `take`.
+    ///
+    /// # Errors
+    ///
+    /// When the page cannot be read.
+    fn slots(&self, page: &StoredPage, take: &mut dyn FnMut(u32, PairKeyView<'_>)) -> Result<(), LedgerError>;
+
+    /// Gives the pairs of a page by slot, all of them or the one in a slot, to `take`.
+    ///
+    /// # Errors
+    ///
+    /// When the page cannot be read.
+    fn pairs(&self, page: &StoredPage, slot: Option<u32>, take: &mut dyn FnMut(StoredPair)) -> Result<(), LedgerError>;
 
     /// Appends a pair in the ledger's form to a journal row, so that it need not be copied for that.
     fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>);

@@ -1,5 +1,6 @@
 //! Pairs of a workload and a destination: what the baseline is made of (rules B1 to B5).
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::evidence::Provenance;
 use super::time::{Day, Timestamp};
 
 /// A destination as one key of the baseline; the kinds are kept apart, and attempts apart from contacts (rule B3).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PairKey {
     /// A domain after aggregation (rule D1).
     Domain(Arc<str>),
@@ -34,6 +35,33 @@ pub enum PairKeyView<'a> {
     Text(u8, &'a str),
     /// An address.
     Address(u8, Address),
+}
+
+/// As its [`PairKeyView`].
+impl Hash for PairKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.view().hash(state);
+    }
+}
+
+impl Hash for PairKeyView<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u8(self.kind());
+        match self {
+            Self::Text(_, text) => text.hash(state),
+            Self::Address(_, address) => address.hash(state),
+        }
+    }
+}
+
+impl PairKeyView<'_> {
+    /// Returns the number that stands for the kind on disk.
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        match self {
+            Self::Text(kind, _) | Self::Address(kind, _) => *kind,
+        }
+    }
 }
 
 impl PairKey {

@@ -48,14 +48,16 @@ pub fn forget(
     let mut forgotten = 0;
     for workload in workloads {
         for page in store.pages(workload)? {
-            let Some(number) = page.pairs.first().map(|stored| stored.slot / StoredPair::A_PAGE) else {
-                continue;
-            };
-            let kept: Vec<&StoredPair> = page.pairs.iter().filter(|stored| !is_forgotten(stored)).collect();
-            if kept.len() == page.pairs.len() {
+            let number = page.number;
+            let (mut kept, mut forgotten_here) = (Vec::new(), 0);
+            store.pairs(&page, None, &mut |stored| match is_forgotten(&stored) {
+                true => forgotten_here += 1,
+                false => kept.push(stored),
+            })?;
+            if forgotten_here == 0 {
                 continue;
             }
-            forgotten += (page.pairs.len() - kept.len()) as u64;
+            forgotten += forgotten_here;
             let mut views = kept.iter().map(|stored| stored.view(workload));
             let row = match kept.is_empty() {
                 true => Vec::new(),

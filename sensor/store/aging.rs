@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use crate::model::*;
 
 use super::table::Table;
-use super::tests::{MEMORY, RETENTION, name, open};
+use super::tests::{MEMORY, RETENTION, name, open, pairs_of};
 use super::{Store, samples};
 
 /// A ledger of day 0 with a page of two pairs, of which the second is seen again on day 100, and the same in the index.
@@ -49,7 +49,7 @@ fn slots(store: &Store) -> Vec<u32> {
     let pages = store.pages(WorkloadId(1)).unwrap();
     pages
         .into_iter()
-        .flat_map(|page| page.pairs)
+        .flat_map(|page| pairs_of(store, &page))
         .map(|stored| stored.slot)
         .collect()
 }

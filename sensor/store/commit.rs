@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use rocksdb::WriteBatch;
 
 use crate::model::{
-    Batch, DailyRound, DuePart, Holder, LedgerError, RECENT, RecentEpochs, SECOND, StoredPage, Timestamp, WorkloadId,
+    Batch, DailyRound, DuePart, Holder, LedgerError, RECENT, RecentEpochs, SECOND, StoredPair, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -355,8 +355,14 @@ impl Changes<'_> {
             self.batch.put_cf(pages, key, row);
             return Ok(());
         }
-        let StoredPage { batch, mut pairs } = v1::decode_page(row).ok_or_else(damaged)?;
-        pairs.retain(|stored| stored.pair.last() >= cutoff);
+        let batch = v1::page_batch(row).ok_or_else(damaged)?;
+        let mut pairs = Vec::new();
+        let mut take = |stored: StoredPair| {
+            if stored.pair.last() >= cutoff {
+                pairs.push(stored);
+            }
+        };
+        v1::page_pairs(row, None, &mut take).ok_or_else(damaged)?;
         if pairs.is_empty() {
             self.batch.delete_cf(pages, key);
         } else {

@@ -8,7 +8,8 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::model::{
     Address, AlertId, AlertRecord, BudgetCounts, JournalRow, Ledger, LedgerError, NameRecord, NameRow, NameWriter,
-    Opening, PairChange, PairView, PendingContact, Provenance, SavedNames, Segment, StoredPage, Timestamp, WorkloadId,
+    Opening, PairChange, PairKeyView, PairView, PendingContact, Provenance, SavedNames, Segment, StoredPage,
+    StoredPair, Timestamp, WorkloadId,
 };
 
 use super::Store;
@@ -100,9 +101,21 @@ impl Ledger for Store {
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         let key = v1::workload_key(workload);
         let rows = &self.read_from().rows;
-        let pages = rows.scan_prefix(Table::Pages, &key)?;
-        let damaged = || rows.damaged(Table::Pages);
-        pages.map(|row| v1::decode_page(&row?.1).ok_or_else(damaged)).collect()
+        let mut pages = Vec::new();
+        for row in rows.scan_prefix(Table::Pages, &key)? {
+            let (key, row) = row?;
+            let page = v1::workload_of_page(&key).and_then(|(_, number)| v1::decode_page(number, row));
+            pages.push(page.ok_or_else(|| rows.damaged(Table::Pages))?);
+        }
+        Ok(pages)
+    }
+
+    fn slots(&self, page: &StoredPage, take: &mut dyn FnMut(u32, PairKeyView<'_>)) -> Result<(), LedgerError> {
+        v1::page_slots(page, take).ok_or_else(|| self.read_from().rows.damaged(Table::Pages))
+    }
+
+    fn pairs(&self, page: &StoredPage, slot: Option<u32>, take: &mut dyn FnMut(StoredPair)) -> Result<(), LedgerError> {
+        v1::page_pairs(&page.row, slot, take).ok_or_else(|| self.read_from().rows.damaged(Table::Pages))
     }
 
     fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {
@@ -183,6 +196,14 @@ impl Ledger for Arc<Store> {
 
     fn pages(&self, workload: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         Store::pages(self, workload)
+    }
+
+    fn slots(&self, page: &StoredPage, take: &mut dyn FnMut(u32, PairKeyView<'_>)) -> Result<(), LedgerError> {
+        Store::slots(self, page, take)
+    }
+
+    fn pairs(&self, page: &StoredPage, slot: Option<u32>, take: &mut dyn FnMut(StoredPair)) -> Result<(), LedgerError> {
+        Store::pairs(self, page, slot, take)
     }
 
     fn add_to_journal(&self, row: &mut JournalRow, pair: PairView<'_>) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::model::*;
 
+use super::tests::pairs_of;
 use super::{Store, samples, v1};
 
 const WORKLOADS: u32 = 2000;
@@ -137,7 +138,7 @@ fn a_million_pairs() {
         }
         let from = cpu();
         let pages = (0..WORKLOADS).flat_map(|w| store.pages(WorkloadId(w)).unwrap());
-        let read: usize = pages.map(|page| page.pairs.len()).sum();
+        let read: usize = pages.map(|page| pairs_of(&store, &page).len()).sum();
         report("reading pages", from, read as u32);
         println!("{read} pairs read");
         let from = cpu();

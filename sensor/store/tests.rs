@@ -18,6 +18,13 @@ pub fn open(dir: &std::path::Path) -> Store {
     Store::open(dir, MEMORY, RETENTION).unwrap()
 }
 
+/// Returns the pairs of a page.
+pub fn pairs_of(store: &Store, page: &StoredPage) -> Vec<StoredPair> {
+    let mut pairs = Vec::new();
+    store.pairs(page, None, &mut |stored| pairs.push(stored)).unwrap();
+    pairs
+}
+
 /// The ledger as plain maps.
 #[derive(Default)]
 pub struct Plain {
@@ -50,7 +57,7 @@ impl Plain {
         for page in batch.pages {
             // A page without a pair is none.
             let key = (page.workload, page.number);
-            let page = v1::decode_page(&page.row).unwrap();
+            let page = v1::decode_page(page.number, page.row.into()).unwrap();
             self.pages.insert(key, page);
         }
         if let Some(through) = batch.folded_through {
@@ -109,16 +116,13 @@ impl Plain {
             let pages = self.pages.iter().filter(|((of, _), _)| *of == workload);
             let paged: Vec<StoredPage> = pages.map(|(_, page)| page.clone()).collect();
             assert_eq!(store.pages(workload).unwrap(), paged);
-            let stand = paged.iter().flat_map(|page| page.pairs.clone());
+            let stand = paged.iter().flat_map(|page| pairs_of(store, page));
             let mut by_slot: BTreeMap<u32, StoredPair> = stand.map(|stored| (stored.slot, stored)).collect();
             for (row, changes) in &self.journal {
                 for change in changes.iter().filter(|change| change.workload == workload) {
                     let slot = change.stored.slot;
-                    let is_newer = |page: &&StoredPage| {
-                        let mut slots = page.pairs.iter().map(|stored| stored.slot / StoredPair::A_PAGE);
-                        page.batch >= *row && slots.next() == Some(slot / StoredPair::A_PAGE)
-                    };
-                    if !paged.iter().any(|page| is_newer(&page)) {
+                    let is_newer = |page: &StoredPage| page.batch >= *row && page.number == slot / StoredPair::A_PAGE;
+                    if !paged.iter().any(is_newer) {
                         by_slot.insert(slot, change.stored.clone());
                     }
                 }

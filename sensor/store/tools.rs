@@ -80,10 +80,10 @@ impl AllPairs<'_> {
         let mut pairs: BTreeMap<u32, StoredPair> = BTreeMap::new();
         let mut batches: HashMap<u32, u64> = HashMap::new();
         for page in self.store.pages(workload)? {
-            for stored in page.pairs {
-                batches.insert(stored.slot / StoredPair::A_PAGE, page.batch);
+            batches.insert(page.number, page.batch);
+            self.store.pairs(&page, None, &mut |stored| {
                 pairs.insert(stored.slot, stored);
-            }
+            })?;
         }
         for (row, stored) in self.journal.get(&workload).into_iter().flatten() {
             let page = batches.get(&(stored.slot / StoredPair::A_PAGE));

@@ -7,8 +7,8 @@ use firstcontact::engine::{DecodeReport, Judge, Limits, Mark, Packets, Records, 
 use firstcontact::identity::Network;
 use firstcontact::model::{
     AlertId, AlertRecord, BaselineMode, Counter, Counters, JournalRow, Ledger, LedgerError, NameRow, NameView,
-    NameWriter, Opening, Packet, PairChange, PairView, Policy, PortSet, SavedNames, Span, StoredPage, Timestamp,
-    WorkloadId,
+    NameWriter, Opening, Packet, PairChange, PairKeyView, PairView, Policy, PortSet, SavedNames, Span, StoredPage,
+    StoredPair, Timestamp, WorkloadId,
 };
 use firstcontact::names::Names;
 
@@ -36,6 +36,14 @@ impl Ledger for Nothing {
 
     fn pages(&self, _: WorkloadId) -> Result<Vec<StoredPage>, LedgerError> {
         Ok(Vec::new())
+    }
+
+    fn slots(&self, _: &StoredPage, _: &mut dyn FnMut(u32, PairKeyView<'_>)) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    fn pairs(&self, _: &StoredPage, _: Option<u32>, _: &mut dyn FnMut(StoredPair)) -> Result<(), LedgerError> {
+        Ok(())
     }
 
     fn add_to_journal(&self, row: &mut JournalRow, _: PairView<'_>) {

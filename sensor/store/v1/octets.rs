@@ -136,7 +136,12 @@ impl<'a> Octets<'a> {
 
     /// Reads a text.
     pub fn text(&mut self) -> Option<Arc<str>> {
-        std::str::from_utf8(self.run()?).ok().map(Arc::from)
+        self.str().map(Arc::from)
+    }
+
+    /// Reads a text where it stands.
+    pub fn str(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.run()?).ok()
     }
 
     /// Reads the octets of a text.

@@ -12,6 +12,7 @@
 //! A contact is recorded under its domain and its address one after the other, with one name. So a pair takes its names
 //! from the one before it where they are the same, and a domain is the tail of the name that led there.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::model::{
@@ -71,12 +72,16 @@ pub fn add_to_journal(row: &mut JournalRow, view: &PairView<'_>) {
 
 /// Reads a journal row.
 pub fn decode_journal(row: &[u8]) -> Option<Vec<PairChange>> {
-    read_pairs(Octets::of(row)?, |octets, before| {
-        Some(PairChange {
-            workload: WorkloadId(octets.varint_u32()?),
-            stored: read_stored(octets, before)?,
-        })
-    })
+    let mut octets = Octets::of(row)?;
+    let count = u32::from_le_bytes(octets.array()?) as usize;
+    let mut changes = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
+    let (mut before, mut names) = (ReadBefore::default(), Names::default());
+    for _ in 0..count {
+        let workload = WorkloadId(octets.varint_u32()?);
+        let stored = read_row(&mut octets, &mut before)?.to_stored(&mut names)?;
+        changes.push(PairChange { workload, stored });
+    }
+    octets.is_empty().then_some(changes)
 }
 
 /// Returns the row of a page that a batch writes.
@@ -104,28 +109,72 @@ pub fn encode_page<'a>(batch: u64, pairs: &mut dyn Iterator<Item = PairView<'a>>
     row
 }
 
-/// Reads a page.
-pub fn decode_page(row: &[u8]) -> Option<StoredPage> {
-    let mut octets = Octets::of(row)?;
-    octets.array::<SPAN>()?;
+/// Reads of a page what it says of all of its pairs.
+pub fn decode_page(number: u32, row: Box<[u8]>) -> Option<StoredPage> {
+    let (least, batch) = (page_span(&row)?.least, page_batch(&row)?);
     Some(StoredPage {
-        batch: u64::from_le_bytes(octets.array::<BATCH>()?),
-        pairs: read_pairs(octets, read_stored)?,
+        number,
+        batch,
+        least,
+        row,
     })
 }
 
-/// Reads everything that is left as pairs behind their count.
-fn read_pairs<T>(
-    mut octets: Octets<'_>,
-    read: impl Fn(&mut Octets<'_>, &mut ReadBefore) -> Option<T>,
-) -> Option<Vec<T>> {
-    let count = u32::from_le_bytes(octets.array()?) as usize;
-    let mut pairs = Vec::with_capacity(count.min(octets.rest().len() / LEAST_PAIR));
+/// Reads of a page only which batch wrote it.
+pub fn page_batch(row: &[u8]) -> Option<u64> {
+    let mut octets = Octets::of(row)?;
+    octets.array::<SPAN>()?;
+    octets.array::<BATCH>().map(u64::from_le_bytes)
+}
+
+/// Gives the pairs of a page, by slot, to `take` as they stand there; stops where that says so.
+fn walk<'a>(row: &'a [u8], mut take: impl FnMut(&PairRow<'a>) -> ControlFlow<()>) -> Option<()> {
+    let mut octets = Octets::of(row)?;
+    octets.array::<{ SPAN + BATCH }>()?;
+    let count = u32::from_le_bytes(octets.array()?);
     let mut before = ReadBefore::default();
     for _ in 0..count {
-        pairs.push(read(&mut octets, &mut before)?);
+        if take(&read_row(&mut octets, &mut before)?).is_break() {
+            return Some(());
+        }
     }
-    octets.is_empty().then_some(pairs)
+    octets.is_empty().then_some(())
+}
+
+/// Gives slot and destination of each pair of a page, which are one behind the other and in its place, to `take`.
+pub fn page_slots(page: &StoredPage, take: &mut dyn FnMut(u32, PairKeyView<'_>)) -> Option<()> {
+    let first = page.number.checked_mul(StoredPair::A_PAGE)?;
+    let mut left = first..=first.checked_add(StoredPair::A_PAGE - 1)?;
+    let mut are_in_place = true;
+    walk(&page.row, |pair| {
+        if !left.contains(&pair.slot) {
+            are_in_place = false;
+            return ControlFlow::Break(());
+        }
+        left = pair.slot + 1..=*left.end();
+        take(pair.slot, pair.key);
+        ControlFlow::Continue(())
+    })?;
+    are_in_place.then_some(())
+}
+
+/// Gives the pairs of a page, all of them or the one in a slot, to `take`.
+pub fn page_pairs(row: &[u8], slot: Option<u32>, take: &mut dyn FnMut(StoredPair)) -> Option<()> {
+    let mut names = Names::default();
+    let mut is_read = true;
+    walk(row, |pair| {
+        if slot.is_none_or(|slot| slot == pair.slot) {
+            match pair.to_stored(&mut names) {
+                Some(stored) => take(stored),
+                None => is_read = false,
+            }
+        }
+        match is_read && slot.is_none_or(|slot| slot > pair.slot) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    is_read.then_some(())
 }
 
 /// Reads of a page only what expiry must know.
@@ -205,12 +254,40 @@ fn has_names(mut octets: Octets<'_>, pair: &Pair) -> Option<()> {
 
 /// What was read of the pair before.
 #[derive(Debug, Default)]
-struct ReadBefore {
+struct ReadBefore<'a> {
     first: Timestamp,
+    /// Its names as they stand in the row, their count left out.
+    names: &'a [u8],
+    name_count: usize,
+}
+
+/// A pair as it stands in a row.
+#[derive(Debug)]
+struct PairRow<'a> {
+    slot: u32,
+    key: PairKeyView<'a>,
+    /// Whether the key is the first name, whole.
+    is_name: bool,
+    first: Timestamp,
+    last: Timestamp,
+    count: u32,
+    octets_out: u64,
+    octets_in: u64,
+    days: u128,
+    ports: &'a [u8],
+    names: &'a [u8],
+    name_count: usize,
+    novelty: Option<Novelty>,
+}
+
+/// The names that were read last: pairs that follow each other often have the same.
+#[derive(Debug, Default)]
+struct Names<'a> {
+    octets: &'a [u8],
     names: Vec<Arc<Provenance>>,
 }
 
-fn read_stored(octets: &mut Octets<'_>, before: &mut ReadBefore) -> Option<StoredPair> {
+fn read_row<'a>(octets: &mut Octets<'a>, before: &mut ReadBefore<'a>) -> Option<PairRow<'a>> {
     let slot = octets.varint_u32()?;
     let flags = octets.octet()?;
     let ports = octets.octet()?;
@@ -218,31 +295,26 @@ fn read_stored(octets: &mut Octets<'_>, before: &mut ReadBefore) -> Option<Store
         return None;
     }
     if flags & NAMES_BEFORE == 0 {
-        before.names.clear();
-        for _ in 0..octets.count()? {
-            let (name, server) = (octets.text()?, octets.address()?);
-            before
-                .names
-                .push(Arc::new(Provenance::new(name, server, Box::default())));
+        before.name_count = octets.count()?;
+        let from = octets.rest();
+        for _ in 0..before.name_count {
+            octets.run()?;
+            octets.address()?;
         }
+        before.names = from.get(..from.len() - octets.rest().len())?;
     }
-    let text = |octets: &mut Octets<'_>| {
-        if flags & KEY_IS_TAIL == 0 {
-            return octets.text();
+    let kind = flags & KIND;
+    let mut is_name = false;
+    let key = match kind {
+        0 | 1 | 3 | 4 if flags & KEY_IS_TAIL == 0 => PairKeyView::Text(kind, octets.str()?),
+        0 | 1 | 3 | 4 => {
+            let length = usize::try_from(octets.varint()?).ok()?;
+            let mut names = Octets::part(before.names);
+            let name = if before.name_count == 0 { None } else { names.str() }?;
+            is_name = length == name.len();
+            PairKeyView::Text(kind, name.get(name.len().checked_sub(length)?..)?)
         }
-        let (name, length) = (&before.names.first()?.name, usize::try_from(octets.varint()?).ok()?);
-        if length == name.len() {
-            return Some(Arc::clone(name));
-        }
-        name.get(name.len().checked_sub(length)?..).map(Arc::from)
-    };
-    let key = match flags & KIND {
-        0 => PairKey::Domain(text(octets)?),
-        1 => PairKey::Tenant(text(octets)?),
-        2 => PairKey::Address(octets.address()?),
-        3 => PairKey::AttemptedDomain(text(octets)?),
-        4 => PairKey::AttemptedTenant(text(octets)?),
-        5 => PairKey::AttemptedAddress(octets.address()?),
+        2 | 5 => PairKeyView::Address(kind, octets.address()?),
         _ => return None,
     };
     let first = before.first.0.wrapping_add(octets.signed()?);
@@ -250,22 +322,72 @@ fn read_stored(octets: &mut Octets<'_>, before: &mut ReadBefore) -> Option<Store
     let last = first.wrapping_add(octets.signed()?);
     let (count, octets_out, octets_in) = (octets.varint_u32()?, octets.varint()?, octets.varint()?);
     let days = if flags & ONE_DAY == 0 { octets.wide()? } else { 1 };
-    let mut pair = Pair::restored(Timestamp(first), Timestamp(last), days);
-    (pair.count, pair.octets_out, pair.octets_in) = (count, octets_out, octets_in);
-    for _ in 0..ports {
-        pair.add_port(u16::from_le_bytes(octets.array()?));
-    }
-    for name in &before.names {
-        pair.add_name(name);
-    }
-    match octets.octet()? {
-        NOT_NEW => {}
-        fate => pair.set_novelty(Novelty {
+    let ports = octets.slice(usize::from(ports) * size_of::<u16>())?;
+    let novelty = match octets.octet()? {
+        NOT_NEW => None,
+        fate => Some(Novelty {
             fate: Fate::from_number(fate)?,
             at: Timestamp(first.wrapping_add(octets.signed()?)),
         }),
+    };
+    Some(PairRow {
+        slot,
+        key,
+        is_name,
+        first: Timestamp(first),
+        last: Timestamp(last),
+        count,
+        octets_out,
+        octets_in,
+        days,
+        ports,
+        names: before.names,
+        name_count: before.name_count,
+        novelty,
+    })
+}
+
+impl<'a> PairRow<'a> {
+    fn to_stored(&self, names: &mut Names<'a>) -> Option<StoredPair> {
+        let is_same = std::ptr::eq(self.names, names.octets) && names.names.len() == self.name_count;
+        if !is_same {
+            names.names.clear();
+            names.octets = self.names;
+            let mut octets = Octets::part(self.names);
+            for _ in 0..self.name_count {
+                let (name, server) = (octets.text()?, octets.address()?);
+                names
+                    .names
+                    .push(Arc::new(Provenance::new(name, server, Box::default())));
+            }
+        }
+        let text = |text: &str| match names.names.first() {
+            Some(first) if self.is_name => Arc::clone(&first.name),
+            _ => Arc::from(text),
+        };
+        let key = match self.key {
+            PairKeyView::Text(0, name) => PairKey::Domain(text(name)),
+            PairKeyView::Text(1, name) => PairKey::Tenant(text(name)),
+            PairKeyView::Text(3, name) => PairKey::AttemptedDomain(text(name)),
+            PairKeyView::Text(4, name) => PairKey::AttemptedTenant(text(name)),
+            PairKeyView::Address(2, address) => PairKey::Address(address),
+            PairKeyView::Address(5, address) => PairKey::AttemptedAddress(address),
+            PairKeyView::Text(..) | PairKeyView::Address(..) => return None,
+        };
+        let mut pair = Pair::restored(self.first, self.last, self.days);
+        (pair.count, pair.octets_out, pair.octets_in) = (self.count, self.octets_out, self.octets_in);
+        for port in self.ports.as_chunks().0 {
+            pair.add_port(u16::from_le_bytes(*port));
+        }
+        for name in &names.names {
+            pair.add_name(name);
+        }
+        if let Some(novelty) = self.novelty {
+            pair.set_novelty(novelty);
+        }
+        let slot = self.slot;
+        Some(StoredPair { slot, key, pair })
     }
-    Some(StoredPair { slot, key, pair })
 }
 
 #[cfg(test)]
@@ -275,6 +397,13 @@ mod tests {
     use super::super::super::samples;
     use super::*;
 
+    fn read_all(row: &[u8]) {
+        let _ = (decode_journal(row), page_span(row), page_pairs(row, None, &mut |_| {}));
+        if let Some(page) = decode_page(0, row.into()) {
+            let _ = page_slots(&page, &mut |_, _| {});
+        }
+    }
+
     proptest! {
         #[test]
         fn a_journal_row_comes_back_as_it_was_written(changes in samples::changes(20)) {
@@ -283,21 +412,34 @@ mod tests {
         }
 
         #[test]
-        fn a_page_comes_back_with_its_span((_, _, pairs) in samples::page_of_pairs(), batch: u64) {
+        fn a_page_comes_back_with_its_span((_, number, pairs) in samples::page_of_pairs(), batch: u64) {
             let row = encode_page(batch, &mut pairs.iter().map(|stored| stored.view(WorkloadId(1))));
             let span = page_span(&row).unwrap();
             if !pairs.is_empty() {
                 prop_assert_eq!(Some(span.least), pairs.iter().map(|stored| stored.pair.last()).min());
                 prop_assert_eq!(Some(span.greatest), pairs.iter().map(|stored| stored.pair.last()).max());
             }
-            prop_assert_eq!(decode_page(&row), Some(StoredPage { batch, pairs }));
+            let page = decode_page(number, row.into()).unwrap();
+            prop_assert_eq!((page.number, page.batch, page.least), (number, batch, span.least));
+            let (mut all, mut keys) = (Vec::new(), Vec::new());
+            prop_assert_eq!(page_pairs(&page.row, None, &mut |stored| all.push(stored)), Some(()));
+            prop_assert_eq!(&all, &pairs);
+            let mut take = |slot, key: PairKeyView<'_>| keys.push((slot, format!("{key:?}")));
+            prop_assert_eq!(page_slots(&page, &mut take), Some(()));
+            let expected = pairs.iter().map(|stored| (stored.slot, format!("{:?}", stored.key.view())));
+            prop_assert!(keys.into_iter().eq(expected));
+            for stored in &pairs {
+                let mut one = Vec::new();
+                prop_assert_eq!(page_pairs(&page.row, Some(stored.slot), &mut |stored| one.push(stored)), Some(()));
+                prop_assert_eq!(one, std::slice::from_ref(stored));
+            }
         }
 
         #[test]
         fn decoding_any_octets_never_panics(mut row: Vec<u8>) {
-            let _ = (decode_journal(&row), decode_page(&row), page_span(&row));
+            read_all(&row);
             row.insert(0, VERSION);
-            let _ = (decode_journal(&row), decode_page(&row), page_span(&row));
+            read_all(&row);
         }
 
         #[test]
