@@ -12,6 +12,7 @@ mod holder;
 mod key;
 mod name;
 mod octets;
+mod page;
 mod pair;
 mod pending;
 mod row;
@@ -24,9 +25,8 @@ pub use key::{
     names_key, page_key, recent_key, sequence_key, sink_key, sink_of, workload_key, workload_of_page,
 };
 pub use name::{NameRows, decode_names, end_names, rows_of};
-pub use pair::{
-    add_to_journal, decode_journal, decode_page, encode_page, page_batch, page_pairs, page_slots, page_span,
-};
+pub use page::{decode_page, encode_page, page_batch, page_pairs, page_slots, page_span};
+pub use pair::{add_to_journal, decode_journal};
 pub use pending::{decode_pending, encode_pending};
 pub use row::{
     Committed, decode_alert, decode_committed, decode_digest, decode_json, decode_position, decode_time, encode_alert,
