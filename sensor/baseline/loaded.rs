@@ -2,7 +2,7 @@
 
 use crate::model::{LedgerError, Page, Pair, PairKey, PairView, Places, StoredPage, StoredPair, Timestamp, WorkloadId};
 
-use super::part::{Entry, Part, Reader};
+use super::part::{Entry, Part, Reader, Stays};
 
 /// The pairs of one workload.
 #[derive(Debug, Default)]
@@ -252,10 +252,17 @@ impl Loaded {
     ) -> Result<Vec<Page>, LedgerError> {
         self.unfolded_since = None;
         self.folded = batch;
+        let last = self.parts.len().saturating_sub(1);
         let numbered = (0_u32..).zip(&mut self.parts);
         let dirty = numbered.filter(|(_, part)| part.is_dirty());
         dirty
-            .map(|(number, part)| part.take_page(workload, number, batch, reader))
+            .map(|(number, part)| {
+                let stays = match number as usize == last {
+                    true => Stays::Ready,
+                    false => Stays::AsWritten,
+                };
+                part.take_page(workload, number, batch, stays, reader)
+            })
             .collect()
     }
 

@@ -1,8 +1,8 @@
 //! The pairs of one page in memory.
 //!
 //! A page is kept as the ledger gave it until somebody asks for one of its pairs: of a workload that comes into memory one
-//! pair is wanted, and to make all of them ready, with the names that they share with others, takes several times as long
-//! as to read them. It also takes twice their memory.
+//! pair is wanted, and to make all of them ready, with the names that they share with others, takes twice as long as to read
+//! them, and twice their memory. A full page that is written for the ledger goes back to that form.
 
 use std::hint::black_box;
 use std::ops::BitXor;
@@ -23,6 +23,15 @@ pub(super) struct Reader<'a> {
 
 /// A contact gives a pair with its domain and one with its address.
 const A_CONTACT: usize = 2;
+
+/// In which form a page that was written stays in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stays {
+    /// Its pairs are ready: more are likely to come.
+    Ready,
+    /// As it was written, which takes less than half as much.
+    AsWritten,
+}
 
 /// One pair.
 #[derive(Debug, Clone)]
@@ -238,12 +247,14 @@ impl Part {
         }
     }
 
-    /// Returns the page with this number in the ledger's form, and takes it for written.
+    /// Returns the page with this number in the ledger's form, and takes it for written. Where `stays` says so, nothing but
+    /// that form of it stays here.
     pub fn take_page(
         &mut self,
         workload: WorkloadId,
         number: u32,
         batch: u64,
+        stays: Stays,
         reader: &mut Reader<'_>,
     ) -> Result<Page, LedgerError> {
         self.read_all(reader)?;
@@ -255,6 +266,19 @@ impl Part {
             true => Vec::new(),
             false => reader.ledger.page_row(batch, &mut pairs),
         };
+        if stays == Stays::AsWritten
+            && let Some(least) = self.entries.iter().map(|entry| entry.pair.last()).min()
+        {
+            let row = row.as_slice().into();
+            self.page = Some(Box::new(StoredPage {
+                number,
+                batch,
+                least,
+                row,
+            }));
+            (self.unread, self.ready) = (self.ready, 0);
+            self.entries = Vec::new();
+        }
         Ok(Page { workload, number, row })
     }
 

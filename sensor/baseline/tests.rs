@@ -113,7 +113,7 @@ impl Ledger for Paper {
         let pairs = pairs.map(|view| owned(&view)).collect();
         let key = (workload, slot / StoredPair::A_PAGE);
         self.pages.lock().unwrap().insert(key, Sheet { batch, pairs });
-        vec![1]
+        workload.0.to_le_bytes().to_vec()
     }
 
     fn holders(&self, _: u64) -> Result<Vec<WorkloadId>, LedgerError> {
