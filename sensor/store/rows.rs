@@ -181,6 +181,11 @@ impl Rows {
         }
     }
 
+    /// Ends what goes on beside the calls, for good: to be called before the tables are closed.
+    pub fn rest(&self) {
+        self.db.cancel_all_background_work(true);
+    }
+
     /// Returns how many octets the files of a table hold.
     pub fn octets(&self, table: Table) -> Result<u64, LedgerError> {
         let octets = self
