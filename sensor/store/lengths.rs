@@ -56,6 +56,10 @@ pub struct Lengths {
     listed: Vec<Listed>,
 }
 
+/// The files that grow by their names, with how long they were; the manifest first, then logs by their numbers.
+#[derive(Debug)]
+pub struct Measured(Vec<(String, u64)>);
+
 /// Why tables are not to be opened.
 #[derive(Debug)]
 pub enum Unfit {
@@ -72,17 +76,18 @@ impl From<io::Error> for Unfit {
 }
 
 impl Lengths {
-    /// Brings the files that grow to the disk and lists them, if there is anything new.
+    /// Brings what was measured to the disk and lists it, if there is anything new.
     ///
     /// # Errors
     ///
     /// What the disk says; the list is then the one before.
-    pub fn renew(&mut self, tables: &Path, list: &Path) -> io::Result<()> {
-        // The manifest first: if a log goes after this it will have grown.
-        let mut listed = vec![self.manifest_of(tables)?];
-        for (_, name) in logs(tables)? {
-            match self.grown(tables, name) {
-                Ok(log) => listed.push(log),
+    pub fn renew(&mut self, tables: &Path, list: &Path, measured: &Measured) -> io::Result<()> {
+        let mut listed = Vec::with_capacity(measured.0.len());
+        for (name, length) in &measured.0 {
+            match self.grown(tables, name, *length) {
+                Ok(file) => listed.push(file),
+                // Another manifest is in its place; that is listed the next time.
+                Err(error) if error.kind() == ErrorKind::NotFound && listed.is_empty() => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -111,26 +116,11 @@ impl Lengths {
         manifest.is_none_or(|listed| length_of(&tables.join(&listed.name)).ok().flatten() != Some(listed.length))
     }
 
-    fn manifest_of(&self, tables: &Path) -> io::Result<Listed> {
-        let mut looked = Err(io::Error::other("no manifest is named"));
-        for _ in 0..LOOKS {
-            let current = fs::read_to_string(tables.join(CURRENT))?;
-            let Some((_, name)) = manifest_in(&current) else {
-                continue;
-            };
-            looked = self.grown(tables, name.to_owned());
-            if looked.is_ok() {
-                break;
-            }
-        }
-        looked
-    }
-
-    /// Brings a file to the disk and returns what it holds.
-    fn grown(&self, tables: &Path, name: String) -> io::Result<Listed> {
-        let mut file = File::open(tables.join(&name))?;
-        let length = file.metadata()?.len();
+    /// Brings a file to the disk and returns what it holds up to a length.
+    fn grown(&self, tables: &Path, name: &str, length: u64) -> io::Result<Listed> {
+        let mut file = File::open(tables.join(name))?;
         file.sync_data()?;
+        let name = name.to_owned();
         let mut before = self.listed.iter().filter(|listed| listed.name == name);
         let (from, sum) = before.next().map_or((0, 0), |listed| (listed.length, listed.sum));
         file.seek(SeekFrom::Start(from))?;
@@ -139,6 +129,27 @@ impl Lengths {
             _ => Err(io::Error::other(format!("{name} has become shorter"))),
         }
     }
+}
+
+/// Returns how long the files are that grow. To be called while none of them is being written to: of a write that fails,
+/// what there is of it is taken back.
+///
+/// # Errors
+///
+/// When the files cannot be looked at.
+pub fn measured(tables: &Path) -> io::Result<Measured> {
+    let current = fs::read_to_string(tables.join(CURRENT))?;
+    let Some((_, manifest)) = manifest_in(&current) else {
+        return Err(io::Error::other("no manifest is named"));
+    };
+    // The manifest first: if a log goes after this it will have grown.
+    let mut measured = vec![(manifest.to_owned(), length_of(&tables.join(manifest))?.unwrap_or(0))];
+    for (_, name) in logs(tables)? {
+        if let Some(length) = length_of(&tables.join(&name))? {
+            measured.push((name, length));
+        }
+    }
+    Ok(Measured(measured))
 }
 
 /// Makes sure that files which only grow hold what they held when they were listed; without a list there is nothing that

@@ -183,10 +183,13 @@ impl Store {
         let Some(lengths) = &self.lengths else {
             return Ok(());
         };
+        let Some(measured) = self.rows.measured()? else {
+            return Ok(());
+        };
         let folder = self.rows.folder();
         lock(lengths)
-            .renew(&folder::tables(folder), &folder.join(folder::LENGTHS))
-            .map_err(self.rows.failed("noting how long files are"))
+            .renew(&folder::tables(folder), &folder.join(folder::LENGTHS), &measured)
+            .map_err(self.rows.failed(rows::NOTING))
     }
 
     /// The same, if tables have come or gone since: what they hold is in no log any more.

@@ -26,7 +26,7 @@ use std::hash::{BuildHasher, Hasher};
 use crate::model::{Batch, LedgerError, SinkPosition};
 
 use super::folder::{self, failed};
-use super::lengths::Lengths;
+use super::lengths::{self, Lengths};
 use super::rows::Log;
 use super::table::Table;
 use super::{Store, v1};
@@ -196,7 +196,9 @@ impl Store {
         fs::create_dir(&partial).map_err(failed(dir, KEEPING))?;
         self.rows.checkpoint(&partial.join(TABLES))?;
         let kept = || {
-            Lengths::default().renew(&partial.join(TABLES), &partial.join(folder::LENGTHS))?;
+            let tables = partial.join(TABLES);
+            let measured = lengths::measured(&tables)?;
+            Lengths::default().renew(&tables, &partial.join(folder::LENGTHS), &measured)?;
             let mut file = fs::File::create(partial.join(COMMAND))?;
             file.write_all(text_of(command, now).as_bytes())?;
             file.sync_all()?;
