@@ -1,7 +1,7 @@
 //! What others were told of an address (rules N4 and N5).
 //!
 //! An address of a content network may have been told to every client there is. So clients are asked in their order, from
-//! where it matters, and no more of them than [`LOOKED`]: what a contact costs must not grow with them.
+//! where it matters, and no more of them than [`Names::of_told`] says: what a contact costs must not grow with them.
 
 use std::ops::RangeInclusive;
 use std::sync::PoisonError;
@@ -48,8 +48,7 @@ impl Names {
     /// Returns what clients were told of an address, as far as `wanted` says so, in the order of clients and names.
     ///
     /// `passed` is given each client that may have been told, and says through which one nobody is to be asked, if it is not
-    /// itself to be. Clients are asked in order until `enough` of them had something, or [`LOOKED`] had nothing but what is
-    /// not wanted.
+    /// itself to be. Clients are asked in order until `enough` of them had something, or 4,096 were asked.
     #[must_use]
     pub fn of_told(
         &self,
