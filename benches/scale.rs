@@ -18,6 +18,9 @@ use firstcontact::engine::{Limits, UNCOMMITTED};
 use firstcontact::model::*;
 use firstcontact::store::Store;
 
+#[path = "../tests/support/size.rs"]
+mod size;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -215,7 +218,7 @@ fn write(estate: &Estate, state: &Path, policy: &Policy) {
         "  written: {:.0} MiB, {:.0} octets a pair; on disk {:.0} MiB",
         written / MIB,
         written / pairs,
-        octets(state) / MIB
+        size::octets(state) as f64 / MIB
     );
     println!("  longest commit {longest:.1?}; longest wait of the judge for the commit thread {waited:.1?}");
     drop(store);
@@ -463,18 +466,4 @@ fn written() -> f64 {
     let text = std::fs::read_to_string("/proc/self/io").expect("proc");
     let line = text.lines().find_map(|line| line.strip_prefix("wchar: "));
     line.and_then(|number| number.parse().ok()).unwrap_or_default()
-}
-
-fn octets(folder: &Path) -> f64 {
-    let entries = std::fs::read_dir(folder).expect("a folder");
-    let sizes = entries.map(|entry| {
-        let entry = entry.expect("an entry");
-        let metadata = entry.metadata().expect("a size");
-        if metadata.is_dir() {
-            octets(&entry.path())
-        } else {
-            metadata.len() as f64
-        }
-    });
-    sizes.sum()
 }

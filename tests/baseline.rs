@@ -63,6 +63,11 @@ const SETTINGS: &str = r#"
 name = "web"
 prefixes = ["10.1.0.0/24"]
 group = "frontend"
+
+[[workload]]
+name = "api"
+prefixes = ["10.1.1.0/24"]
+group = "frontend"
 "#;
 
 /// Replays into a state folder, learning.

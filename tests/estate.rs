@@ -6,6 +6,7 @@ use firstcontact::model::Ledger;
 use firstcontact::store::Store;
 
 use crate::support::programs::{self, text};
+use crate::support::size::octets;
 use crate::support::{Capture, frames};
 
 const DAY: i64 = 86_400 * frames::SECOND;
@@ -75,20 +76,6 @@ fn size(state: &Path) -> Size {
             .sum(),
         alerts: store.alerts().expect("its alerts").count(),
     }
-}
-
-fn octets(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).expect("a folder");
-    let sizes = entries.map(|entry| {
-        let entry = entry.expect("an entry");
-        let metadata = entry.metadata().expect("a size");
-        if metadata.is_dir() {
-            octets(&entry.path())
-        } else {
-            metadata.len()
-        }
-    });
-    sizes.sum()
 }
 
 #[test]

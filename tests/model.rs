@@ -4,10 +4,10 @@
 //! The short form runs the same few sequences each time. `make model` runs as many as it is asked for.
 
 mod rules;
+mod steps;
 mod system;
 mod world;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -16,80 +16,17 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use crate::support::frames::NOON;
 use crate::support::programs::text;
 use rules::{Alert, DAY, Ledger, Line};
+use steps::{Learns, Life, Step, life};
 use system::{How, Shown, System};
-use world::{Stretch, Traffic, stretch};
+use world::{Stretch, Traffic};
 
 /// Sequences of the short form.
 const SEQUENCES: u32 = 12;
-/// With more steps than this, expiry would come in: it goes by 600 batches (B5), and a step makes some thirty.
-const STEPS: usize = 12;
-
-/// What happens to a ledger: the first or the second one.
-#[derive(Debug, Clone)]
-enum Step {
-    /// A run over some captures, one after the other; the clock goes forward or back between them (T1).
-    Run(usize, Learns, Vec<Stretch>),
-    /// The captures of the run before, once more; all that a workload had contact with may be forgotten before.
-    Repeat(usize, Option<usize>),
-    /// A run that is killed with so many percent of its input given, and the same command again.
-    KillAndAgain(usize, i64, Stretch),
-    /// A run that is killed, and another one.
-    KillAndOther(usize, i64, Stretch, Stretch),
-    /// The other ledger, taken over from its folder.
-    Merge(usize),
-    /// The other ledger, imported from its export.
-    Import(usize),
-    /// The ledger is what both make, in a new folder: whichever comes first, and however often.
-    Unite(usize),
-    /// A workload's pairs with a destination, or all of them, are to be new again.
-    Forget(usize, usize, Option<usize>),
-    /// A workload is to learn until so many days after the ledger's time, or before.
-    Learn(usize, usize, i64),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Learns {
-    Only,
-    AsSet,
-}
-
-impl fmt::Debug for Learns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::Only { "--learn" } else { "" })
-    }
-}
-
-/// A sequence, with the settings `learning` and `learning_new` in hours.
-#[derive(Debug, Clone)]
-struct Life {
-    hours: [i64; 2],
-    steps: Vec<Step>,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let which = || prop_oneof![3 => Just(0_usize), 1 => Just(1)];
-    let onward = || prop::sample::select(vec![0_i64, 1, 29, 60, 88, 90, 91, 120]);
-    let days = || prop_oneof![3 => onward(), 1 => prop::sample::select(vec![-1_i64, -30, -50, -89, -91, -200])];
-    let learns = prop_oneof![5 => Just(Learns::AsSet), 1 => Just(Learns::Only)];
-    let run = (which(), learns, prop::collection::vec(stretch(days(), 5), 1..=2));
-    prop_oneof![
-        6 => run.prop_map(|(on, learns, run)| Step::Run(on, learns, run)),
-        2 => (which(), prop::option::of(0..5_usize)).prop_map(|(on, forgets)| Step::Repeat(on, forgets)),
-        2 => (which(), 0..=100_i64, stretch(days(), 6)).prop_map(|(on, at, run)| Step::KillAndAgain(on, at, run)),
-        2 => (which(), 0..=100_i64, stretch(days(), 5), stretch(Just(0), 3))
-            .prop_map(|(on, at, run, other)| Step::KillAndOther(on, at, run, other.at_once())),
-        1 => which().prop_map(Step::Merge),
-        1 => which().prop_map(Step::Import),
-        1 => which().prop_map(Step::Unite),
-        1 => (which(), 0..5_usize, prop::option::of(0..15_usize)).prop_map(|(on, who, what)| Step::Forget(on, who, what)),
-        1 => (which(), 0..5_usize, prop::sample::select(vec![-1_i64, 1, 40])).prop_map(|(on, who, n)| Step::Learn(on, who, n)),
-    ]
-}
-
-fn life() -> impl Strategy<Value = Life> {
-    let hours = prop_oneof![3 => Just([0, 24]), 1 => Just([0, 0]), 1 => Just([14 * 24, 24])];
-    (hours, prop::collection::vec(step(), 1..=STEPS)).prop_map(|(hours, steps)| Life { hours, steps })
-}
+/// What "the least of its last 600 epochs" takes (B5).
+const BATCHES: u64 = 600;
+/// How many contacts, a minute apart, make more batches than that; and how many hours they take, rounded up.
+const AGING: usize = 700;
+const AGING_HOURS: i64 = 20;
 
 /// A ledger, the real one and the one by the rules.
 struct Side {
@@ -204,6 +141,7 @@ impl Test {
                 own.ledger.merge(&other.ledger);
                 self.compare(*on)
             }
+            Step::Age(days) => self.age(*days),
             Step::Unite(on) => self.unite(*on),
             Step::Forget(on, client, what) => {
                 let side = &mut self.sides[*on];
@@ -245,9 +183,37 @@ impl Test {
     }
 
     /// Compares what the ledger shows with what it should.
-    fn compare(&self, on: usize) -> Result<(), String> {
-        let side = &self.sides[on];
-        same(&side.system.shown(), &Shown::by_rules(&side.ledger))
+    fn compare(&mut self, on: usize) -> Result<(), String> {
+        let side = &mut self.sides[on];
+        let shown = side.system.shown(&side.ledger);
+        shown.settle(&mut side.ledger);
+        same(&shown, &Shown::by_rules(&side.ledger))
+    }
+
+    /// Lets both ledgers age to the same time, by contacts of one workload with one address.
+    fn age(&mut self, days: i64) -> Result<(), String> {
+        let mut start = self.sides.iter().map(|side| side.clock).max().unwrap_or(NOON) + days * DAY;
+        while self
+            .sides
+            .iter()
+            .any(|side| side.ledger.is_undecided(start, AGING_HOURS))
+        {
+            start += DAY / 2;
+        }
+        for on in 0..2 {
+            let side = &mut self.sides[on];
+            side.clock = start;
+            let before = side.ledger.at.map_or(0, |_| side.system.batches());
+            let (files, traffic) = self.captures(on, &[world::many(AGING)]);
+            self.run(on, files, traffic, Learns::AsSet)?;
+            let side = &mut self.sides[on];
+            side.before = None;
+            assert!(side.system.batches() - before > BATCHES, "they are too few");
+            assert!(side.clock - start < AGING_HOURS * DAY / 24, "they take too long");
+            side.ledger.age(start);
+            self.compare(on)?;
+        }
+        Ok(())
     }
 
     fn run(&mut self, on: usize, files: Vec<PathBuf>, traffic: Vec<Traffic>, learns: Learns) -> Result<(), String> {
@@ -280,7 +246,7 @@ impl Test {
         side.system
             .kill(&how(&[Path::new("-")], Learns::AsSet), &input[..part], alerts);
         let (contacts, _) = side.system.replay(&how(&[&files[0]], Learns::AsSet), None);
-        let shown = side.system.shown();
+        let shown = side.system.shown(&side.ledger);
         // A kill leaves what was committed: contacts up to some point, the next of them perhaps as an attempt only.
         let before = side.ledger.clone();
         let all = &killed[0].contacts;
@@ -297,11 +263,15 @@ impl Test {
                     continue;
                 }
                 let expected = side.judge(&after, Learns::AsSet);
+                shown.settle(&mut side.ledger);
                 let should = Shown::by_rules(&side.ledger);
                 if should == shown {
-                    let first = after[0].contacts.first();
-                    let from = first.map_or(i64::MAX, |contact| contact.attempt().first);
-                    let contacts = contacts.into_iter().filter(|line| line.0 >= from).collect();
+                    // Those that waited are judged first; a break of the clock may put the others before them in time.
+                    let waited = |line: &Line| {
+                        let mut times = all.iter().flat_map(|contact| [contact.first, contact.attempt().first]);
+                        times.any(|at| at == line.0)
+                    };
+                    let contacts = contacts.into_iter().filter(|line| !waited(line)).collect();
                     return same_lines(contacts, expected.0);
                 }
                 let differences = shown.differences(&should);
@@ -329,6 +299,7 @@ impl Test {
             alerts: Default::default(),
             segment: None,
             at: None,
+            present: None,
             ..self.sides[0].ledger.clone()
         };
         self.sides.iter().for_each(|side| united.merge(&side.ledger));
@@ -340,7 +311,9 @@ impl Test {
             };
             let sources = order.map(|n| text(&states[n]));
             system.baseline("merge", &sources);
-            same(&system.shown(), &Shown::by_rules(&united))?;
+            let shown = system.shown(&united);
+            shown.settle(&mut united);
+            same(&shown, &Shown::by_rules(&united))?;
             exports.push(system.baseline("export", &[]));
             self.sides[on].system = system;
         }

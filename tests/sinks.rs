@@ -1,11 +1,18 @@
 //! What receivers of syslog get from a replay: RFC 5424 messages whose MSG is the alert (DESIGN, section 6).
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::support::programs::{self, lines, said, text};
@@ -72,6 +79,18 @@ fn assert_are(messages: &[String], alerts: &[Value]) {
     }
 }
 
+/// Takes messages apart as their lengths say.
+fn counted(mut rest: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    while !rest.is_empty() {
+        let (length, behind) = rest.split_once(' ').expect("a count");
+        let (message, behind) = behind.split_at(length.parse().expect("a count"));
+        messages.push(message.to_owned());
+        rest = behind;
+    }
+    messages
+}
+
 fn replay(url: String) -> Vec<Value> {
     let capture = recipe::parse(RECIPE).remove(0).capture;
     let replay = Replay {
@@ -109,16 +128,71 @@ fn alerts_arrive_counted_over_tcp() {
         octets
     });
     let alerts = replay(url);
-    let received = received.join().expect("the receiver");
-    let mut rest = received.as_str();
-    let mut messages = Vec::new();
-    while !rest.is_empty() {
-        let (length, behind) = rest.split_once(' ').expect("a count");
-        let (message, behind) = behind.split_at(length.parse().expect("a count"));
-        messages.push(message.to_owned());
-        rest = behind;
+    assert_are(&counted(&received.join().expect("the receiver")), &alerts);
+}
+
+/// A receiver over TLS of one connection, which wants to know who sends; and settings that know it.
+fn sealed(folder: &Path) -> (JoinHandle<String>, String, String) {
+    let mut params = CertificateParams::new(Vec::new()).expect("a certificate");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(params, authority_key).expect("an authority");
+    let identity = |name: &str| {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([name.to_owned()]).expect("a certificate");
+        (params.signed_by(&key, &authority).expect("a certificate"), key)
+    };
+    let (own, own_key) = identity("127.0.0.1");
+    let (sensor, sensor_key) = identity("sensor.example");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).expect("an authority");
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let key = PrivateKeyDer::try_from(own_key.serialize_der()).expect("a key");
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_client_cert_verifier(clients.build().expect("a verifier"))
+        .with_single_cert(vec![own.der().clone()], key)
+        .expect("an identity");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("tls://{}", listener.local_addr().expect("an address"));
+    let receiver = std::thread::spawn(move || {
+        let (socket, _) = listener.accept().expect("a connection");
+        let connection = ServerConnection::new(Arc::new(config)).expect("a session");
+        let mut stream = StreamOwned::new(connection, socket);
+        let mut octets = String::new();
+        stream.read_to_string(&mut octets).expect("messages");
+        stream.conn.send_close_notify();
+        stream.flush().expect("the end");
+        octets
+    });
+    let place = |name: &str, pem: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, pem).expect("a file");
+        format!("\"{}\"", path.display())
+    };
+    let settings = format!(
+        "[[sink]]\nurl = \"{url}\"\nca = {}\ncertificate = {}\nkey = {}\n",
+        place("authority.pem", authority.pem()),
+        place("sensor.pem", sensor.pem()),
+        place("sensor.key", sensor_key.serialize_pem()),
+    );
+    (receiver, url, settings)
+}
+
+#[test]
+fn alerts_arrive_sealed_with_the_certificates_of_the_settings() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (receiver, url, settings) = sealed(folder.path());
+    let seen = Replay {
+        settings: Some(settings),
+        more: vec!["--syslog".to_owned(), url],
+        ..Replay::default()
     }
-    assert_are(&messages, &alerts);
+    .run(&recipe::parse(RECIPE).remove(0).capture);
+    assert_eq!(seen.status, 0, "{}", seen.said);
+    assert_are(&counted(&receiver.join().expect("the receiver")), &seen.alerts);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{BaselineMode, Counter, SinkUrl, Span};
+use crate::model::{BaselineMode, Counter, SinkRule, SinkUrl, Span};
 use crate::run::{FileOrder, OpenSink, Progress, Replay, Tally};
 use crate::settings::{Mode, Settings};
 use crate::sinks::{JsonLines, RecordFiles};
@@ -50,7 +50,8 @@ pub struct Arguments {
     /// Alerts as JSON Lines, the file replaced; else standard output.
     #[arg(long, value_name = "FILE")]
     alerts: Option<PathBuf>,
-    /// Also deliver alerts as syslog: udp://, tcp://, tls:// or relp://HOST:PORT, or unix:///PATH.
+    /// Also deliver alerts as syslog: udp://, tcp://, tls:// or relp://HOST:PORT, or unix:///PATH. Certificates of tls://
+    /// are those of the [[sink]] with the same URL in --config.
     #[arg(long, value_name = "URL")]
     syslog: Option<SinkUrl>,
     /// Write dns.jsonl, flows.jsonl and contacts.jsonl: what the sensor saw.
@@ -104,7 +105,11 @@ fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()
     };
     let mut sinks = vec![OpenSink::from(alerts.map_err(crate::run::RunError::from)?)];
     if let Some(url) = &arguments.syslog {
-        sinks.extend(open_sinks(&[url.clone().into()])?);
+        let mut rule = SinkRule::from(url.clone());
+        if let Some(known) = settings.sinks.iter().find(|known| known.url == *url) {
+            rule.tls = known.tls.clone();
+        }
+        sinks.extend(open_sinks(&[rule])?);
     }
     let records = match &arguments.records {
         Some(folder) => Some(RecordFiles::create(folder).map_err(crate::run::RunError::from)?),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -26,6 +27,23 @@ pub struct Workloads {
     rules: Vec<WorkloadRule>,
     anywhere: Prefixes,
     by_segment: HashMap<Arc<str>, Prefixes>,
+    by_name: HashMap<Arc<str>, Named>,
+}
+
+/// Where the workloads of a name may be: in any segment, and in those that have rules of their own for it.
+#[derive(Debug, Default)]
+struct Named {
+    anywhere: Members,
+    by_segment: HashMap<Arc<str>, Members>,
+}
+
+/// The addresses that rules of one name speak of; rules with a longer prefix may name some of them otherwise.
+#[derive(Debug, Default)]
+struct Members {
+    /// None is in two of them.
+    ranges: Vec<RangeInclusive<Address>>,
+    /// Where prefixes begin, in order.
+    starts: Vec<Address>,
 }
 
 /// Positions of rules by prefix, the families apart.
@@ -54,7 +72,36 @@ impl Workloads {
             rules: rules.to_vec(),
             anywhere,
             by_segment,
+            by_name: by_name(rules),
         }
+    }
+
+    /// Returns the addresses among which the workloads of a name are in a segment: each of its own is in one range.
+    #[must_use]
+    pub fn among(&self, segment: &str, name: &str) -> &[RangeInclusive<Address>] {
+        self.members(segment, name).map_or(&[], |members| &members.ranges)
+    }
+
+    /// Returns the last of the addresses from this one on that are no workloads of a name in a segment; `None` if it is one
+    /// itself. Some behind the last one may be none either.
+    #[must_use]
+    pub fn others_until(&self, segment: &str, name: &str, address: Address) -> Option<Address> {
+        let Some((length, position)) = self.longest(segment, address) else {
+            return Some(address);
+        };
+        if self.rules.get(position).is_some_and(|rule| &*rule.name == name) {
+            return None;
+        }
+        let starts = self.members(segment, name).map_or(&[][..], |members| &members.starts);
+        let next = starts.get(starts.partition_point(|start| *start <= address));
+        let last = last_of(address, length);
+        // Within what is named otherwise there may be longer prefixes of this name again.
+        Some(next.map_or(last, |next| last.min(before(*next))))
+    }
+
+    fn members(&self, segment: &str, name: &str) -> Option<&Members> {
+        let named = self.by_name.get(name)?;
+        Some(named.by_segment.get(segment).unwrap_or(&named.anywhere))
     }
 
     /// Returns the rule that names an address in a segment: the one with the longest prefix, and of two equally long
@@ -90,14 +137,19 @@ impl Workloads {
     }
 
     fn position(&self, segment: &str, address: Address) -> Option<usize> {
+        self.longest(segment, address).map(|(_, position)| position)
+    }
+
+    /// Returns the length of the prefix that names an address in a segment, and which rule has it.
+    fn longest(&self, segment: &str, address: Address) -> Option<(u8, usize)> {
         let anywhere = self.anywhere.longest(address);
         let here = self
             .by_segment
             .get(segment)
             .and_then(|prefixes| prefixes.longest(address));
         match (here, anywhere) {
-            (Some((here, position)), Some((anywhere, _))) if here >= anywhere => Some(position),
-            (_, Some((_, position))) | (Some((_, position)), None) => Some(position),
+            (Some(here), Some(anywhere)) if here.0 >= anywhere.0 => Some(here),
+            (_, Some(longest)) | (Some(longest), None) => Some(longest),
             (None, None) => None,
         }
     }
@@ -126,6 +178,63 @@ impl Prefixes {
     }
 }
 
+/// Returns what the rules of each name speak of.
+fn by_name(rules: &[WorkloadRule]) -> HashMap<Arc<str>, Named> {
+    let mut by_name: HashMap<Arc<str>, Named> = HashMap::new();
+    for rule in rules {
+        let named = by_name.entry(rule.name.clone()).or_default();
+        if let Some(segment) = &rule.segment {
+            named.by_segment.entry(segment.clone()).or_default();
+        }
+    }
+    for (name, named) in &mut by_name {
+        let own = || rules.iter().filter(|rule| rule.name == *name);
+        named.anywhere = Members::of(own().filter(|rule| rule.segment.is_none()));
+        for (segment, members) in &mut named.by_segment {
+            let here = |rule: &&WorkloadRule| rule.segment.as_ref().is_none_or(|other| other == segment);
+            *members = Members::of(own().filter(here));
+        }
+    }
+    by_name
+}
+
+impl Members {
+    fn of<'a>(rules: impl Iterator<Item = &'a WorkloadRule>) -> Self {
+        let prefixes: Vec<IpNet> = rules.flat_map(|rule| rule.prefixes.iter().copied()).collect();
+        let mut starts: Vec<Address> = prefixes.iter().map(|prefix| prefix.network().into()).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let range = |prefix: &IpNet| {
+            let first = Address::from(prefix.network());
+            first..=last_of(first, prefix.prefix_len())
+        };
+        let mut ranges: Vec<RangeInclusive<Address>> = IpNet::aggregate(&prefixes).iter().map(range).collect();
+        ranges.sort_unstable_by_key(|range| *range.start());
+        // All of IPv6 is around all of IPv4 as addresses are written here.
+        let mut end = None;
+        ranges.retain(|range| {
+            let is_behind = end.is_none_or(|end| range.start() > &end);
+            if is_behind {
+                end = Some(*range.end());
+            }
+            is_behind
+        });
+        Self { ranges, starts }
+    }
+}
+
+/// Returns the last address with the same prefix of this length, which counts in its own family.
+fn last_of(address: Address, length: u8) -> Address {
+    let family = address.as_v4().map_or(0, |_| 96);
+    let host = u128::MAX.checked_shr(u32::from(length) + family).unwrap_or(0);
+    Address::v6((u128::from_be_bytes(address.octets()) | host).to_be_bytes())
+}
+
+fn before(address: Address) -> Address {
+    let number = u128::from_be_bytes(address.octets());
+    Address::v6(number.saturating_sub(1).to_be_bytes())
+}
+
 /// Returns whose answers explain the contacts of a workload (rule N4): as its own rule says, else as all others.
 #[must_use]
 pub fn scopes(rule: Option<&WorkloadRule>, names: &NamesPolicy) -> Scopes {
@@ -134,6 +243,8 @@ pub fn scopes(rule: Option<&WorkloadRule>, names: &NamesPolicy) -> Scopes {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::Policy;
 
@@ -190,6 +301,56 @@ mod tests {
         let workloads = Workloads::new(&[rule("six", None, &["::/0"])]);
         assert_eq!(name(&workloads, "-", "10.0.0.1"), None);
         assert_eq!(name(&workloads, "-", "2001:db8::1"), Some("six"));
+    }
+
+    proptest! {
+        #[test]
+        fn going_through_the_ranges_of_a_name_meets_all_of_its_workloads_and_no_other(
+            rules in prop::collection::vec((0_u8..3, 0_u8..3, prop::collection::vec((any::<u8>(), 0_u8..9), 1..4)), 1..6),
+        ) {
+            let segments = [None, Some("vni=1"), Some("vni=2")];
+            let rules: Vec<WorkloadRule> = rules
+                .iter()
+                .map(|(name, segment, prefixes)| {
+                    // Some within 256 addresses, and now and then all of IPv6.
+                    let prefix = |(host, length): &(u8, u8)| match length {
+                        0 => "::/0".to_owned(),
+                        _ => format!("10.0.0.{host}/{}", 23 + length),
+                    };
+                    let prefixes: Vec<String> = prefixes.iter().map(prefix).collect();
+                    let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+                    rule(&format!("n{name}"), segments[usize::from(*segment)], &prefixes)
+                })
+                .collect();
+            let workloads = Workloads::new(&rules);
+            let mut all: Vec<Address> = (0..=255).map(|host| Address::v4([10, 0, 0, host])).collect();
+            all.extend([address("::7"), address("2001:db8::7")]);
+            all.sort_unstable();
+            let pairs = ["-", "vni=1", "vni=2"].into_iter().flat_map(|segment| ["n0", "n1", "n2"].map(|name| (segment, name)));
+            for (segment, name) in pairs {
+                let mut met = Vec::new();
+                for range in workloads.among(segment, name) {
+                    let mut next = *range.start();
+                    for address in all.iter().filter(|address| range.contains(address)) {
+                        if *address < next {
+                            continue;
+                        }
+                        match workloads.others_until(segment, name, *address) {
+                            None => met.push(*address),
+                            Some(last) => {
+                                prop_assert!(last >= *address);
+                                next = Address::v6((u128::from_be_bytes(last.octets()) + 1).to_be_bytes());
+                            }
+                        }
+                    }
+                }
+                let is_own = |address: &&Address| workloads.find(segment, **address).is_some_and(|rule| &*rule.name == name);
+                let mut expected: Vec<Address> = all.iter().filter(is_own).copied().collect();
+                expected.sort_unstable();
+                met.sort_unstable();
+                prop_assert_eq!(met, expected, "{} in {}", name, segment);
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,18 @@ pub struct Event {
     pub text: String,
 }
 
+impl Event {
+    /// Returns the event that somebody, in words, stopped learning (rule B4).
+    #[must_use]
+    pub fn learning_ended(ts: Timestamp, who: &str) -> Self {
+        Self {
+            ts,
+            kind: EventKind::LearningEnded,
+            text: format!("{who} has learnt; what is new to it is raised from now on"),
+        }
+    }
+}
+
 /// The kinds of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {

@@ -54,6 +54,8 @@ impl Default for Names {
 pub(super) struct Numbers {
     clients: Vec<Client>,
     free: Vec<u32>,
+    /// Numbers of clients that are gone; the index may still speak of them.
+    stale: Vec<u32>,
 }
 
 impl Numbers {
@@ -66,6 +68,12 @@ impl Numbers {
         }
         self.clients.push(client);
         u32::try_from(self.clients.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the client that an entry of the index stands for.
+    pub fn client_of(&self, entry: u64) -> Client {
+        let client = self.clients.get(told::number(entry)).copied();
+        client.unwrap_or((Segment::NONE, Address::v4([0; 4])))
     }
 }
 
@@ -114,43 +122,6 @@ impl Names {
         if let Some(given) = self.clients.get(&(segment, client)) {
             given.of(address, client, at, &self.hasher).for_each(take);
         }
-    }
-
-    /// Returns what anybody was told of an address, as far as `wanted` says so, in the order of clients and names.
-    pub fn of_all(
-        &self,
-        segment: Segment,
-        address: Address,
-        at: Timestamp,
-        mut wanted: impl FnMut(&Evidence) -> bool,
-    ) -> Vec<Evidence> {
-        let mut found = Vec::new();
-        for (_, client) in self.told(address).into_iter().filter(|client| client.0 == segment) {
-            self.of_client(segment, address, client, at, |evidence| {
-                if wanted(&evidence) {
-                    found.push(evidence);
-                }
-            });
-        }
-        found.sort_unstable_by(|a, b| a.client.cmp(&b.client).then_with(|| a.name().cmp(b.name())));
-        found
-    }
-
-    /// Returns the clients of all segments that may have been told of an address, in order.
-    #[must_use]
-    pub fn told(&self, address: Address) -> Vec<(Segment, Address)> {
-        let told = self.told.of(self.hash_of(address));
-        let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
-        let all = numbers.clients.len();
-        let several = told
-            .iter()
-            .flat_map(|&number| (number as usize..all).step_by(told::NUMBERS));
-        let mut clients: Vec<Client> = several
-            .filter_map(|number| numbers.clients.get(number).copied())
-            .collect();
-        clients.sort_unstable();
-        clients.dedup();
-        clients
     }
 
     /// Notes that evidence explained a contact at `at`: every address that the client was given for the name lives on (rule
@@ -222,7 +193,7 @@ impl Names {
             !given.is_empty()
         });
         let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
-        numbers.free.extend(free);
+        numbers.stale.extend(free);
         drop(numbers);
         self.len.fetch_sub(dropped, Ordering::Relaxed);
         if dropped > 0 && self.told.len() > 2 * self.len() + LEAST_STALE {
@@ -239,6 +210,9 @@ impl Names {
             entries.extend(addresses.map(|address| told::entry(self.hash_of(address), client.number)));
         }
         self.told.replace(&entries);
+        let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
+        let stale = std::mem::take(&mut numbers.stale);
+        numbers.free.extend(stale);
     }
 
     pub(super) fn hash_of(&self, address: Address) -> u64 {

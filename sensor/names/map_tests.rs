@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Admission, AnswerFacts, EvidenceKind, KEPT_FOR, LIFE_FLOOR, Provenance};
-use crate::names::NAMES_A_CLIENT;
+use crate::names::{Asked, ENOUGH, EVERYBODY, NAMES_A_CLIENT};
 
 fn evidence(client: u8, name: &str, at: i64, ttl: u32) -> Evidence {
     let last = Timestamp(at);
@@ -41,7 +41,14 @@ fn write(names: &Names, evidence: Evidence) -> Option<NameRecord> {
 }
 
 fn content(names: &Names) -> Vec<Evidence> {
-    names.of_all(Segment::NONE, SERVER, Timestamp(0), |_| true)
+    let asked = Asked {
+        segment: Segment::NONE,
+        address: SERVER,
+        at: Timestamp(0),
+        among: &[EVERYBODY],
+        enough: ENOUGH,
+    };
+    names.of_told(&asked, |_| None, |_| true)
 }
 
 proptest! {

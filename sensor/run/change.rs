@@ -3,11 +3,12 @@
 //! Each is written through the same batches as what the judge decides, so that a change that is broken off is whole or not
 //! there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::baseline::Baseline;
 use crate::model::{
-    Batch, Event, EventKind, JudgeState, Ledger, Page, PairKey, Span, StoredPair, Timestamp, WorkloadId, WorkloadRecord,
+    Batch, Event, JudgeState, Ledger, Page, PairKey, Span, StoredPair, Timestamp, WorkloadId, WorkloadRecord,
 };
 use crate::store::Store;
 
@@ -98,13 +99,8 @@ pub fn learn(store: &Store, learner: &Learner, until: Timestamp) -> Result<(u64,
     let at = standing.at.unwrap_or_default();
     let mut batch = Batch::empty(store.opening()?.next_sequence, at);
     let mut events = Vec::new();
-    let mut end = |what: String| {
-        events.push(Event {
-            ts: at,
-            kind: EventKind::LearningEnded,
-            text: format!("{what} has learnt; what is new to it is raised from now on"),
-        });
-    };
+    let mut end = |what: String| events.push(Event::learning_ended(at, &what));
+    let mut learnt = learnt_groups(standing.workloads.iter().map(|(_, record)| record), at);
     let mut state = standing.state;
     let mut with_segment = None;
     if let Learner::Segment(name) = learner
@@ -133,6 +129,9 @@ pub fn learn(store: &Store, learner: &Learner, until: Timestamp) -> Result<(u64,
             continue;
         };
         if until <= at && record.learns_until > at && with_segment.is_none() {
+            if let Some(group) = record.group.as_ref().filter(|group| learnt.insert((*group).clone())) {
+                end(format!("group {group}"));
+            }
             end(format!("workload {}", record.key));
         }
         let learns_until = until;
@@ -144,6 +143,15 @@ pub fn learn(store: &Store, learner: &Learner, until: Timestamp) -> Result<(u64,
         store.sync()?;
     }
     Ok((changed as u64, events))
+}
+
+/// Returns the groups that have learnt at a time: each has with its first member (rule B4).
+pub(super) fn learnt_groups<'a>(
+    records: impl Iterator<Item = &'a WorkloadRecord>,
+    at: Timestamp,
+) -> BTreeSet<Arc<str>> {
+    let learnt = records.filter(|record| record.learns_until <= at);
+    learnt.filter_map(|record| record.group.clone()).collect()
 }
 
 /// Returns the new end of learning; none if nothing changes: who does not learn does not stop either.

@@ -14,11 +14,12 @@ use crate::baseline::Baseline;
 use crate::engine::Limits;
 use crate::import::{BaselineFile, Faults, Item};
 use crate::model::{
-    Batch, Event, EventKind, JudgeState, Ledger, LedgerError, Pair, PairKey, ResolverState, SegmentState, Span,
-    Timestamp, WorkloadId, WorkloadKey, WorkloadRecord,
+    Batch, Event, JudgeState, Ledger, LedgerError, Pair, PairKey, ResolverState, SegmentState, Span, Timestamp,
+    WorkloadId, WorkloadKey, WorkloadRecord,
 };
 use crate::store::Store;
 
+use super::change::learnt_groups;
 use super::error::RunError;
 
 /// Pairs that one batch changes. Workloads stay in memory for 256 batches, so this bounds memory as well: half a million
@@ -302,16 +303,14 @@ impl Merging {
             segments.any(|state| state.segment == record.segment && state.learns_until == record.learns_until)
         };
         let records = self.records.iter().flatten().filter(ended);
-        let told = records.filter(|record| !with_segment(record));
-        told.map(|record| Event {
-            ts: now,
-            kind: EventKind::LearningEnded,
-            text: format!(
-                "workload {} has learnt; what is new to it is raised from now on",
-                record.key
-            ),
-        })
-        .collect()
+        let mut learnt = learnt_groups(self.records.iter().flatten(), before);
+        let mut told = Vec::new();
+        for record in records.filter(|record| !with_segment(record)) {
+            let group = record.group.as_ref().filter(|group| learnt.insert((*group).clone()));
+            told.extend(group.map(|group| format!("group {group}")));
+            told.push(format!("workload {}", record.key));
+        }
+        told.iter().map(|what| Event::learning_ended(now, what)).collect()
     }
 }
 

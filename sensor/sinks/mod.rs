@@ -5,6 +5,7 @@
 //! delivered is given to it again, so a receiver may see an alert twice and tells it by id and revision.
 
 mod ascii;
+mod carrier;
 mod fit;
 mod json_lines;
 mod records;
@@ -24,15 +25,16 @@ use std::time::Duration;
 
 pub use json_lines::{ALERTS, JsonLines};
 pub use records::RecordFiles;
-pub use relp::Relp;
 pub use syslog::{MESSAGE_LIMIT, Syslog};
-pub use tcp::Tcp;
-pub use udp::Udp;
-pub use unix::Unix;
 
 use crate::model::{Sink, SinkError, SinkRule, SinkUrl};
 
+use carrier::{Carrier, SyslogSink};
+use relp::Relp;
+use tcp::Tcp;
 use tls::Tls;
+use udp::Udp;
+use unix::Unix;
 
 /// How long a connection may take to open, for each address of the receiver.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -57,18 +59,21 @@ const CLOSED_FIRST: &str = "the receiver closed the connection";
 /// When a file cannot be opened; `InvalidInput` when what is given for `tls://` cannot be used.
 pub fn open(rule: &SinkRule) -> Result<Box<dyn Sink>, SinkError> {
     let name = rule.url.to_string();
-    let syslog = Syslog::of_this_process;
     Ok(match &rule.url {
-        SinkUrl::Udp { host, port } => Box::new(Udp::new(name, host, *port, syslog())),
-        SinkUrl::Tcp { host, port } => Box::new(Tcp::new(name, host, *port, syslog())),
+        SinkUrl::Udp { host, port } => through(name, Udp::new(host, *port)),
+        SinkUrl::Tcp { host, port } => through(name, Tcp::new(host, *port)),
         SinkUrl::Tls { host, port } => {
             let tls = Tls::new(host, &rule.tls).map_err(|error| failed(&name, error))?;
-            Box::new(Tcp::new(name, host, *port, syslog()).with_tls(tls))
+            through(name, Tcp::new(host, *port).with_tls(tls))
         }
-        SinkUrl::Relp { host, port } => Box::new(Relp::new(name, host, *port, syslog())),
-        SinkUrl::Unix(path) => Box::new(Unix::new(name, path, syslog())),
+        SinkUrl::Relp { host, port } => through(name, Relp::new(host, *port)),
+        SinkUrl::Unix(path) => through(name, Unix::new(path)),
         SinkUrl::File(path) => Box::new(JsonLines::append(name, path)?),
     })
+}
+
+fn through(name: String, carrier: impl Carrier + 'static) -> Box<dyn Sink> {
+    Box::new(SyslogSink::new(name, Syslog::of_this_process(), carrier))
 }
 
 /// Says whether the reader of a pipe went away, as `head` does: the owner then ends in order, with success.

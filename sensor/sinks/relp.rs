@@ -10,8 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::stream::{OPENING_LIMIT, Stream};
-use super::{LAST_STALL_LIMIT, STALL_LIMIT, Syslog, failed, unread};
-use crate::model::{Alert, Sink, SinkError, SinkPosition};
+use super::{Carrier, LAST_STALL_LIMIT, STALL_LIMIT, unread};
 
 /// How many messages may wait for their receipt, as librelp has it.
 const WINDOW: usize = 128;
@@ -22,15 +21,12 @@ const LONGEST_DATA: usize = 128 * 1024;
 /// How long a receiver may take to say farewell.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 
-/// A receiver that gives receipts.
+/// The way to a receiver that gives receipts.
 #[derive(Debug)]
-pub struct Relp {
-    name: String,
+pub(super) struct Relp {
     host: String,
     port: u16,
-    syslog: Syslog,
     session: Option<Session>,
-    line: u64,
     stall: Duration,
 }
 
@@ -64,21 +60,25 @@ struct Frame<'a> {
 }
 
 impl Relp {
-    /// Returns a sink that looks its host up and connects with the first alert, and again after each error.
-    #[must_use]
-    pub fn new(name: String, host: &str, port: u16, syslog: Syslog) -> Self {
+    /// Returns one that looks its host up and connects with the first message, and again after each error.
+    pub fn new(host: &str, port: u16) -> Self {
         Self {
-            name,
             host: host.to_owned(),
             port,
-            syslog,
             session: None,
-            line: 0,
             stall: STALL_LIMIT,
         }
     }
+}
 
-    fn send(&mut self, line: u64, message: &str) -> io::Result<()> {
+impl Carrier for Relp {
+    fn has_room(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_none_or(|session| session.waiting.len() < WINDOW)
+    }
+
+    fn send(&mut self, line: u64, message: &str, _: &mut u64) -> io::Result<()> {
         // A connection that had nothing to carry may have been closed; nobody is waiting for anything then.
         if let Some(session) = &mut self.session
             && session.waiting.is_empty()
@@ -102,7 +102,7 @@ impl Relp {
         session.stream.push()
     }
 
-    fn go_on(&mut self, patience: Duration) -> io::Result<()> {
+    fn go_on(&mut self, patience: Duration, delivered: &mut u64) -> io::Result<()> {
         let Some(session) = &mut self.session else {
             return Ok(());
         };
@@ -113,7 +113,7 @@ impl Relp {
         session.stream.push()?;
         let heard = session.hear();
         while let Some(answered) = session.waiting.pop_front_if(|waiting| waiting.is_answered) {
-            self.line = answered.line;
+            *delivered = answered.line;
         }
         match heard {
             Ok(true) => session.moved = Instant::now(),
@@ -129,6 +129,14 @@ impl Relp {
             return Err(unread(self.stall));
         }
         Ok(())
+    }
+
+    fn abandon(&mut self) {
+        self.session = None;
+    }
+
+    fn hurry(&mut self) {
+        self.stall = self.stall.min(LAST_STALL_LIMIT);
     }
 }
 
@@ -294,46 +302,6 @@ fn first_frame(said: &[u8]) -> io::Result<Option<(Frame<'_>, usize)>> {
 
 fn wrong(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
-}
-
-impl Sink for Relp {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn resume(&mut self, position: SinkPosition) -> Result<(), SinkError> {
-        self.line = position.line;
-        Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        self.session
-            .as_ref()
-            .is_none_or(|session| session.waiting.len() < WINDOW)
-    }
-
-    fn deliver(&mut self, number: u64, alert: &Alert) -> Result<(), SinkError> {
-        let message = self.syslog.message(alert);
-        self.send(number, &message).map_err(|error| {
-            self.session = None;
-            failed(&self.name, error)
-        })
-    }
-
-    fn turn(&mut self, patience: Duration) -> Result<(), SinkError> {
-        self.go_on(patience).map_err(|error| {
-            self.session = None;
-            failed(&self.name, error)
-        })
-    }
-
-    fn hurry(&mut self) {
-        self.stall = self.stall.min(LAST_STALL_LIMIT);
-    }
-
-    fn position(&self) -> SinkPosition {
-        SinkPosition::at(self.line)
-    }
 }
 
 #[cfg(test)]

@@ -6,14 +6,15 @@ use std::net::{TcpListener, TcpStream};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::sample;
+use crate::model::{Sink, SinkError, sample};
+use crate::sinks::{Syslog, SyslogSink};
 
 const OPENED: &str = "200 OK\nrelp_version=0\nrelp_software=test\ncommands=syslog";
 
-fn pair() -> (TcpListener, Relp) {
+fn pair() -> (TcpListener, SyslogSink<Relp>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let sink = Relp::new("relp".to_owned(), "127.0.0.1", port, Syslog::new("h", 1));
+    let sink = SyslogSink::new("relp".to_owned(), Syslog::new("h", 1), Relp::new("127.0.0.1", port));
     (listener, sink)
 }
 
@@ -76,11 +77,11 @@ fn beside<R: Send + 'static>(
     std::thread::spawn(move || receiver(&listener))
 }
 
-fn send(sink: &mut Relp, number: u32) {
+fn send(sink: &mut SyslogSink<Relp>, number: u32) {
     sink.deliver(number.into(), &sample::revision(number)).unwrap();
 }
 
-fn turn(sink: &mut Relp, line: u64) -> Result<(), SinkError> {
+fn turn(sink: &mut SyslogSink<Relp>, line: u64) -> Result<(), SinkError> {
     let until = Instant::now() + Duration::from_secs(30);
     while sink.position().line < line {
         assert!(Instant::now() < until, "nothing happened: {sink:?}");
@@ -176,7 +177,7 @@ fn transaction_numbers_start_again_behind_the_greatest() {
         })
     });
     send(&mut sink, 1);
-    sink.session.as_mut().unwrap().transaction = 999_999_998;
+    sink.carrier.session.as_mut().unwrap().transaction = 999_999_998;
     for number in [2, 3, 4] {
         send(&mut sink, number);
     }
@@ -200,7 +201,7 @@ fn no_more_than_a_window_waits_for_receipts() {
         send(&mut sink, number);
     }
     assert_eq!(number as usize, WINDOW);
-    sink.stall = Duration::ZERO;
+    sink.carrier.stall = Duration::ZERO;
     assert_eq!(turn(&mut sink, 1).unwrap_err().source.kind(), io::ErrorKind::TimedOut);
     drop(receiver.join().unwrap());
 }

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::stream::Stream;
 use super::tls::Tls;
-use super::{LAST_STALL_LIMIT, STALL_LIMIT, Syslog, failed, unread};
-use crate::model::{Alert, Sink, SinkError, SinkPosition};
+use super::{Carrier, LAST_STALL_LIMIT, STALL_LIMIT, unread};
 
 /// How much the kernel of a receiver may hold that its program has not read, in octets. Linux lets a socket have 6 MiB
 /// (`tcp_rmem`); what lies further back than this was read.
@@ -26,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// How long a line waits at most for the end of its connection: so much comes twice when a connection breaks.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// A receiver of a stream.
+/// The way to a receiver of a stream.
 ///
 /// A line is delivered once the receiver's *program* must have read it; that its kernel acknowledged it is not enough. It
 /// must have been read if the connection was ended in order, first by us and then by the receiver, or if 8 MiB behind it
@@ -34,15 +33,11 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// there was nothing to send for 5 s, after a minute, and after 8,192 lines; the next line opens another. Whatever
 /// else ends one is a break: every line that is not known to be read is sent again.
 #[derive(Debug)]
-pub struct Tcp {
-    name: String,
+pub(super) struct Tcp {
     host: String,
     port: u16,
     tls: Option<Tls>,
-    syslog: Syslog,
     link: Option<Link>,
-    /// The last line that is delivered.
-    line: u64,
     is_last: bool,
     limits: Limits,
 }
@@ -80,17 +75,13 @@ struct Mark {
 }
 
 impl Tcp {
-    /// Returns a sink that looks its host up and connects with the first alert, and again after each error.
-    #[must_use]
-    pub fn new(name: String, host: &str, port: u16, syslog: Syslog) -> Self {
+    /// Returns one that looks its host up and connects with the first message, and again after each error.
+    pub fn new(host: &str, port: u16) -> Self {
         Self {
-            name,
             host: host.to_owned(),
             port,
             tls: None,
-            syslog,
             link: None,
-            line: 0,
             is_last: false,
             limits: Limits {
                 idle: IDLE,
@@ -103,21 +94,29 @@ impl Tcp {
     }
 
     /// Returns the same with TLS.
-    pub(super) fn with_tls(self, tls: Tls) -> Self {
+    pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(tls), ..self }
     }
+}
 
-    fn send(&mut self, number: u64, message: &str) -> io::Result<()> {
+impl Carrier for Tcp {
+    fn has_room(&self) -> bool {
+        self.link.as_ref().is_none_or(|link| {
+            !link.is_ending && link.marks.len() < self.limits.most_lines && link.stream.waiting() < WAITING
+        })
+    }
+
+    fn send(&mut self, line: u64, message: &str, _: &mut u64) -> io::Result<()> {
+        self.is_last = false;
         let link = match &mut self.link {
             Some(link) => link,
             none => none.insert(Link::new(Stream::connect(&self.host, self.port, self.tls.as_ref())?)),
         };
-        link.put(number, &format!("{} {message}", message.len()))?;
+        link.put(line, &format!("{} {message}", message.len()))?;
         link.stream.push()
     }
 
-    /// Goes on; returns the last line that is known to be read, and whether the connection is over.
-    fn go_on(&mut self, patience: Duration) -> io::Result<()> {
+    fn go_on(&mut self, patience: Duration, delivered: &mut u64) -> io::Result<()> {
         let Some(link) = &mut self.link else { return Ok(()) };
         let is_over = link.turn(patience, self.is_last, &self.limits).inspect_err(|error| {
             if error.kind() == io::ErrorKind::TimedOut {
@@ -130,7 +129,7 @@ impl Tcp {
             link.acknowledged.saturating_sub(self.limits.held)
         };
         while let Some(mark) = link.marks.pop_front_if(|mark| mark.end <= read_through) {
-            self.line = mark.line;
+            *delivered = mark.line;
             link.begun = Instant::now();
         }
         if is_over {
@@ -138,6 +137,18 @@ impl Tcp {
             self.limits.most_lines = (self.limits.most_lines * 2).min(MOST_LINES);
         }
         Ok(())
+    }
+
+    fn abandon(&mut self) {
+        self.link = None;
+    }
+
+    fn hurry(&mut self) {
+        self.limits.stall = self.limits.stall.min(LAST_STALL_LIMIT);
+    }
+
+    fn end(&mut self) {
+        self.is_last = true;
     }
 }
 
@@ -207,51 +218,6 @@ impl Link {
             return Err(self.stream.closed_first());
         }
         Ok(())
-    }
-}
-
-impl Sink for Tcp {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn resume(&mut self, position: SinkPosition) -> Result<(), SinkError> {
-        self.line = position.line;
-        Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        self.link.as_ref().is_none_or(|link| {
-            !link.is_ending && link.marks.len() < self.limits.most_lines && link.stream.waiting() < WAITING
-        })
-    }
-
-    fn deliver(&mut self, number: u64, alert: &Alert) -> Result<(), SinkError> {
-        self.is_last = false;
-        let message = self.syslog.message(alert);
-        self.send(number, &message).map_err(|error| {
-            self.link = None;
-            failed(&self.name, error)
-        })
-    }
-
-    fn turn(&mut self, patience: Duration) -> Result<(), SinkError> {
-        self.go_on(patience).map_err(|error| {
-            self.link = None;
-            failed(&self.name, error)
-        })
-    }
-
-    fn hurry(&mut self) {
-        self.limits.stall = self.limits.stall.min(LAST_STALL_LIMIT);
-    }
-
-    fn end(&mut self) {
-        self.is_last = true;
-    }
-
-    fn position(&self) -> SinkPosition {
-        SinkPosition::at(self.line)
     }
 }
 

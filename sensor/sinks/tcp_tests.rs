@@ -4,20 +4,21 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::model::sample;
+use crate::model::{Sink, SinkError, sample};
+use crate::sinks::{Syslog, SyslogSink};
 
 /// What a step waits for at most; a receiver that does what it should is far faster.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn pair() -> (TcpListener, Tcp, Syslog) {
+fn pair() -> (TcpListener, SyslogSink<Tcp>, Syslog) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let syslog = Syslog::new("h", 1);
-    let sink = Tcp::new("tcp".to_owned(), "127.0.0.1", port, syslog.clone());
+    let sink = SyslogSink::new("tcp".to_owned(), syslog.clone(), Tcp::new("127.0.0.1", port));
     (listener, sink, syslog)
 }
 
-fn send(sink: &mut Tcp, number: u32) {
+fn send(sink: &mut SyslogSink<Tcp>, number: u32) {
     assert!(sink.has_room());
     sink.deliver(number.into(), &sample::revision(number)).unwrap();
 }
@@ -45,7 +46,7 @@ fn read_all(stream: &mut TcpStream) -> usize {
 }
 
 /// Turns the sink until it fails or `is_done`.
-fn turn(sink: &mut Tcp, is_done: impl Fn(&Tcp) -> bool) -> Result<(), SinkError> {
+fn turn(sink: &mut SyslogSink<Tcp>, is_done: impl Fn(&SyslogSink<Tcp>) -> bool) -> Result<(), SinkError> {
     let until = Instant::now() + PATIENCE;
     while !is_done(sink) {
         assert!(Instant::now() < until, "nothing happened: {sink:?}");
@@ -54,8 +55,8 @@ fn turn(sink: &mut Tcp, is_done: impl Fn(&Tcp) -> bool) -> Result<(), SinkError>
     Ok(())
 }
 
-fn is_acknowledged(sink: &Tcp) -> bool {
-    let link = sink.link.as_ref().unwrap();
+fn is_acknowledged(sink: &SyslogSink<Tcp>) -> bool {
+    let link = sink.carrier.link.as_ref().unwrap();
     link.stream.acknowledged().unwrap() == link.stream.end_of_octets()
 }
 
@@ -87,7 +88,7 @@ fn what_the_kernel_acknowledged_is_not_delivered_until_the_receiver_closed_behin
     assert!(!sink.has_room());
     read_all(&mut stream);
     drop(stream);
-    turn(&mut sink, |sink| sink.link.is_none()).unwrap();
+    turn(&mut sink, |sink| sink.carrier.link.is_none()).unwrap();
     assert_eq!(sink.position().line, 2);
     // The next line opens another connection.
     send(&mut sink, 3);
@@ -108,7 +109,7 @@ fn a_connection_is_ended_when_it_is_idle_old_or_full() {
         |limits: &mut Limits| limits.most_lines = 1,
     ] {
         let (listener, mut sink, _) = pair();
-        limits(&mut sink.limits);
+        limits(&mut sink.carrier.limits);
         send(&mut sink, 1);
         let (mut stream, _) = listener.accept().unwrap();
         sink.turn(Duration::ZERO).unwrap();
@@ -122,7 +123,7 @@ fn a_connection_is_ended_when_it_is_idle_old_or_full() {
 fn what_lies_further_back_than_a_kernel_holds_is_delivered() {
     let (listener, mut sink, syslog) = pair();
     let length = format!("{0} {1}", 0, syslog.message(&sample::revision(1))).len() as u64;
-    sink.limits.held = 2 * length;
+    sink.carrier.limits.held = 2 * length;
     for number in 1..=5 {
         send(&mut sink, number);
     }
@@ -177,12 +178,12 @@ fn a_receiver_that_never_reads_fills_a_bounded_buffer_and_moves_nothing() {
         sink.turn(Duration::ZERO).unwrap();
     }
     let (_stream, _) = listener.accept().unwrap();
-    let link = sink.link.as_ref().unwrap();
+    let link = sink.carrier.link.as_ref().unwrap();
     assert!(link.marks.len() <= MOST_LINES);
     assert!(link.stream.waiting() < WAITING + super::super::MESSAGE_LIMIT + 8);
     assert_eq!(sink.position().line, 0);
     // And it counts as gone once it has stood still for too long.
-    sink.limits.stall = Duration::ZERO;
+    sink.carrier.limits.stall = Duration::ZERO;
     let error = turn(&mut sink, |_| false).unwrap_err();
     assert_eq!(error.source.kind(), io::ErrorKind::TimedOut);
 }
@@ -193,24 +194,24 @@ fn a_receiver_that_reads_and_never_closes_has_not_confirmed_anything() {
     send(&mut sink, 1);
     let (mut stream, _) = listener.accept().unwrap();
     sink.end();
-    sink.limits.stall = Duration::from_millis(20);
+    sink.carrier.limits.stall = Duration::from_millis(20);
     sink.turn(Duration::ZERO).unwrap();
     read_all(&mut stream);
     let error = turn(&mut sink, |_| false).unwrap_err();
     assert_eq!(error.source.kind(), io::ErrorKind::TimedOut);
     assert_eq!(sink.position().line, 0);
     // It may only have been slow: the next connection carries fewer lines, and more again once one was ended in order.
-    assert_eq!(sink.limits.most_lines, MOST_LINES / 4);
+    assert_eq!(sink.carrier.limits.most_lines, MOST_LINES / 4);
     drop(stream);
     send(&mut sink, 1);
     let (mut stream, _) = listener.accept().unwrap();
-    sink.limits.stall = STALL_LIMIT;
+    sink.carrier.limits.stall = STALL_LIMIT;
     sink.end();
     sink.turn(Duration::ZERO).unwrap();
     read_all(&mut stream);
     drop(stream);
     turn(&mut sink, |sink| sink.position().line == 1).unwrap();
-    assert_eq!(sink.limits.most_lines, MOST_LINES / 2);
+    assert_eq!(sink.carrier.limits.most_lines, MOST_LINES / 2);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 use crate::model::{Sink, SinkError, sample};
-use crate::sinks::{Syslog, Tcp};
+use crate::sinks::{Syslog, SyslogSink, Tcp};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -81,7 +81,11 @@ fn rule(authority: &Authority) -> TlsRule {
 /// Sends one alert to its end.
 fn send(host: &str, port: u16, rule: &TlsRule) -> Result<(), SinkError> {
     let tls = Tls::new(host, rule).unwrap();
-    let mut sink = Tcp::new("tls".to_owned(), "127.0.0.1", port, Syslog::new("h", 1)).with_tls(tls);
+    let mut sink = SyslogSink::new(
+        "tls".to_owned(),
+        Syslog::new("h", 1),
+        Tcp::new("127.0.0.1", port).with_tls(tls),
+    );
     sink.deliver(1, &sample::revision(1))?;
     sink.end();
     let until = Instant::now() + Duration::from_secs(30);
@@ -181,7 +185,11 @@ fn a_receiver_that_asks_for_a_certificate_and_breaks_off_without_a_word_is_expla
     let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
     assert_eq!(tls.broken(reset()).to_string(), reset().to_string());
     let (port, receiver) = receiver(identity(&authority, "siem.example", |_| {}), Some(&authority));
-    let mut sink = Tcp::new("tls".to_owned(), "127.0.0.1", port, Syslog::new("h", 1)).with_tls(tls.clone());
+    let mut sink = SyslogSink::new(
+        "tls".to_owned(),
+        Syslog::new("h", 1),
+        Tcp::new("127.0.0.1", port).with_tls(tls.clone()),
+    );
     // It may refuse before or after the line is on its way.
     let _ = sink.deliver(1, &sample::revision(1));
     assert_eq!(

@@ -2,72 +2,37 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
 
-use super::{Connection, Syslog, WRITE_LIMIT, failed, to_any_address};
-use crate::model::{Alert, Sink, SinkError, SinkPosition};
+use super::{Carrier, Connection, WRITE_LIMIT, to_any_address};
 
-/// A receiver of datagrams.
+/// The way to a receiver of datagrams.
 ///
 /// Nothing confirms a datagram: what is lost on the way, or sent before the network says that nobody listens, stays
 /// lost. Where that matters the receiver is named by `tcp://`.
 #[derive(Debug)]
-pub struct Udp {
-    name: String,
+pub(super) struct Udp {
     host: String,
     port: u16,
-    syslog: Syslog,
-    line: u64,
     socket: Connection<UdpSocket>,
 }
 
 impl Udp {
-    /// Returns a sink that looks its host up with the first alert, and again after each error.
-    #[must_use]
-    pub fn new(name: String, host: &str, port: u16, syslog: Syslog) -> Self {
+    /// Returns one that looks its host up with the first message, and again after each error.
+    pub fn new(host: &str, port: u16) -> Self {
         Self {
-            name,
             host: host.to_owned(),
             port,
-            syslog,
-            line: 0,
             socket: Connection::closed(),
         }
     }
-
-    fn send(&mut self, message: &str) -> io::Result<()> {
-        let open = || to_any_address(&self.host, self.port, connect);
-        self.socket.send(open, |socket| socket.send(message.as_bytes()))
-    }
 }
 
-impl Sink for Udp {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn resume(&mut self, position: SinkPosition) -> Result<(), SinkError> {
-        self.line = position.line;
+impl Carrier for Udp {
+    fn send(&mut self, line: u64, message: &str, delivered: &mut u64) -> io::Result<()> {
+        let open = || to_any_address(&self.host, self.port, connect);
+        self.socket.send(open, |socket| socket.send(message.as_bytes()))?;
+        *delivered = line;
         Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        true
-    }
-
-    fn deliver(&mut self, number: u64, alert: &Alert) -> Result<(), SinkError> {
-        let message = self.syslog.message(alert);
-        self.send(&message).map_err(|error| failed(&self.name, error))?;
-        self.line = number;
-        Ok(())
-    }
-
-    fn turn(&mut self, _: Duration) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn position(&self) -> SinkPosition {
-        SinkPosition::at(self.line)
     }
 }
 
@@ -85,7 +50,8 @@ fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sample;
+    use crate::model::{Sink, sample};
+    use crate::sinks::{Syslog, SyslogSink};
 
     #[test]
     fn each_alert_is_one_datagram() {
@@ -94,7 +60,7 @@ mod tests {
             receiver.set_read_timeout(Some(WRITE_LIMIT)).unwrap();
             let port = receiver.local_addr().unwrap().port();
             let syslog = Syslog::new("h", 1);
-            let mut sink = Udp::new("udp".to_owned(), host, port, syslog.clone());
+            let mut sink = SyslogSink::new("udp".to_owned(), syslog.clone(), Udp::new(host, port));
             let mut octets = [0; 4096];
             for revision in [1, 2] {
                 let alert = sample::revision(revision);
@@ -108,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_is_an_error() {
-        let mut sink = Udp::new("udp".to_owned(), "", 1, Syslog::new("h", 1));
+        let mut sink = SyslogSink::new("udp".to_owned(), Syslog::new("h", 1), Udp::new("", 1));
         assert!(
             sink.deliver(1, &sample::domain_alert())
                 .unwrap_err()

@@ -6,70 +6,35 @@
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::{Connection, Syslog, WRITE_LIMIT, failed};
-use crate::model::{Alert, Sink, SinkError, SinkPosition};
+use super::{Carrier, Connection, WRITE_LIMIT};
 
-/// A receiver on this host.
+/// The way to a receiver on this host.
 ///
 /// A queue that stays full (`ENOBUFS`, or no room within the time limit), a receiver that is away and a socket that was
 /// made anew are errors; the socket is then opened again for the next attempt.
 #[derive(Debug)]
-pub struct Unix {
-    name: String,
+pub(super) struct Unix {
     path: PathBuf,
-    syslog: Syslog,
-    line: u64,
     socket: Connection<UnixDatagram>,
 }
 
 impl Unix {
-    /// Returns a sink that connects with the first alert.
-    #[must_use]
-    pub fn new(name: String, path: &Path, syslog: Syslog) -> Self {
+    /// Returns one that connects with the first message.
+    pub fn new(path: &Path) -> Self {
         Self {
-            name,
             path: path.to_owned(),
-            syslog,
-            line: 0,
             socket: Connection::closed(),
         }
     }
-
-    fn send(&mut self, message: &str) -> io::Result<()> {
-        self.socket
-            .send(|| connect(&self.path), |socket| socket.send(message.as_bytes()))
-    }
 }
 
-impl Sink for Unix {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn resume(&mut self, position: SinkPosition) -> Result<(), SinkError> {
-        self.line = position.line;
+impl Carrier for Unix {
+    fn send(&mut self, line: u64, message: &str, delivered: &mut u64) -> io::Result<()> {
+        self.socket
+            .send(|| connect(&self.path), |socket| socket.send(message.as_bytes()))?;
+        *delivered = line;
         Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        true
-    }
-
-    fn deliver(&mut self, number: u64, alert: &Alert) -> Result<(), SinkError> {
-        let message = self.syslog.message(alert);
-        self.send(&message).map_err(|error| failed(&self.name, error))?;
-        self.line = number;
-        Ok(())
-    }
-
-    fn turn(&mut self, _: Duration) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn position(&self) -> SinkPosition {
-        SinkPosition::at(self.line)
     }
 }
 
@@ -83,14 +48,15 @@ fn connect(path: &Path) -> io::Result<UnixDatagram> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sample;
+    use crate::model::{Sink, sample};
+    use crate::sinks::{Syslog, SyslogSink};
 
     #[test]
     fn a_receiver_that_comes_back_gets_the_alert_that_failed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let syslog = Syslog::new("h", 1);
-        let mut sink = Unix::new("unix".to_owned(), &path, syslog.clone());
+        let mut sink = SyslogSink::new("unix".to_owned(), syslog.clone(), Unix::new(&path));
         assert!(sink.deliver(1, &sample::revision(1)).is_err());
         let mut octets = [0; 4096];
         for revision in [1, 2] {

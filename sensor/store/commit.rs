@@ -115,6 +115,7 @@ impl Store {
             return self.catch_up(again, batch);
         }
         self.leave_unfinished()?;
+        self.renew_old_lengths()?;
         let mut writer = self.lock_writer();
         let last = writer.committed.sequence;
         if batch.sequence <= last {
@@ -217,7 +218,8 @@ impl Store {
     ///
     /// `Failed` when the disk fails.
     pub fn sync(&self) -> Result<(), LedgerError> {
-        self.rows.sync()
+        self.rows.sync()?;
+        self.renew_lengths()
     }
 
     /// Writes pages anew in which something is expired, of the workloads whose turn it is. The batch's own pages are newer.

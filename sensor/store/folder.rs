@@ -3,6 +3,7 @@
 //! ```text
 //! FORMAT       one line: `firstcontact ledger 1`
 //! rocksdb/     the tables
+//! LENGTHS      how much of the tables' files that grow was on the disk for certain
 //! unfinished/  while a replay runs, and after one that was killed: what it takes to go on with it
 //! ```
 
@@ -14,6 +15,8 @@ use rocksdb::{ColumnFamilyDescriptor, DB, ErrorKind as TableError, Options};
 
 use crate::model::LedgerError;
 
+use super::lengths::{self, CURRENT, Unfit};
+
 /// The version that this program reads and writes.
 const FORMAT: u32 = 1;
 /// The file that says so, and the name under which it is written first.
@@ -23,6 +26,8 @@ const UNFINISHED: &str = "FORMAT.tmp";
 const MARKER_WORDS: &str = "firstcontact ledger ";
 /// The folder of the tables.
 pub const TABLES: &str = "rocksdb";
+/// The list of how much was on the disk for certain.
+pub const LENGTHS: &str = "LENGTHS";
 /// What an empty folder may hold: the root of a file system has it from the start.
 const LOST: &str = "lost+found";
 
@@ -109,8 +114,10 @@ fn has_marker(folder: &Path) -> Result<bool, LedgerError> {
 ///
 /// # Errors
 ///
-/// `Locked` when another process has them open, else `Failed`.
+/// `Locked` when another process has them open, else `Failed`, also when they are less than they were; nothing is changed
+/// then.
 pub fn open(folder: &Path, options: &Options, families: Vec<ColumnFamilyDescriptor>) -> Result<DB, LedgerError> {
+    check_whole(folder)?;
     check_named(folder)?;
     DB::open_cf_descriptors(options, tables(folder), families).map_err(|error| {
         // RocksDB gives the lock no kind of its own; these words are in both of its messages and in no other.
@@ -141,6 +148,7 @@ pub fn open_beside(folder: &Path, own: &Path, made: impl Fn() -> Opened) -> Resu
         options.set_db_log_dir(own);
         (options, families)
     };
+    check_whole(folder)?;
     check_named(folder)?;
     let mut looked = Ok(());
     for _ in 0..LOOKS {
@@ -165,8 +173,13 @@ const LOOKS: usize = 4;
 const OPENING: &str = "opening the tables";
 const OPENING_TO_READ: &str = "opening the tables to read";
 
-/// The file that names the tables' manifest.
-const CURRENT: &str = "CURRENT";
+/// Makes sure that the tables are not less than they were.
+fn check_whole(folder: &Path) -> Result<(), LedgerError> {
+    lengths::check(&tables(folder), &folder.join(LENGTHS)).map_err(|unfit| match unfit {
+        Unfit::Failed(error) => failed(folder, OPENING)(error),
+        Unfit::Damaged(words) => damaged(folder, words),
+    })
+}
 
 /// Makes sure that tables are not without the file that leads to them: RocksDB would begin new ones, and delete these.
 fn check_named(folder: &Path) -> Result<(), LedgerError> {
@@ -186,12 +199,10 @@ fn check_named(folder: &Path) -> Result<(), LedgerError> {
             .extension()
             .is_some_and(|extension| extension == "sst" || extension == "log")
         {
-            let words = format!("{} is missing", tables.join(CURRENT).display());
-            return Err(LedgerError::Failed {
-                folder: shown(folder),
-                action: OPENING,
-                source: Box::new(Damage(words)),
-            });
+            return Err(damaged(
+                folder,
+                format!("{} is missing", tables.join(CURRENT).display()),
+            ));
         }
     }
     Ok(())
@@ -201,6 +212,14 @@ fn check_named(folder: &Path) -> Result<(), LedgerError> {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}; the ledger is damaged: put a copy of the folder in its place, or begin another one (docs/state.md)")]
 struct Damage(String);
+
+fn damaged(folder: &Path, words: String) -> LedgerError {
+    LedgerError::Failed {
+        folder: shown(folder),
+        action: OPENING,
+        source: Box::new(Damage(words)),
+    }
+}
 
 /// Returns what makes an error of this folder.
 pub fn failed<E>(folder: &Path, action: &'static str) -> impl Fn(E) -> LedgerError

@@ -12,6 +12,7 @@ mod expiry;
 mod folder;
 mod holders;
 mod ledger;
+mod lengths;
 mod outbox;
 mod rows;
 mod survey;
@@ -24,6 +25,8 @@ mod v1;
 mod aging;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
@@ -41,6 +44,7 @@ use crate::model::{LedgerError, Span};
 
 use commit::Writer;
 use expiry::Expiry;
+use lengths::Lengths;
 use rows::{Log, Rows};
 use table::Table;
 
@@ -66,6 +70,8 @@ pub struct Store {
     is_untidy: AtomicBool,
     /// Whether an earlier run left what the same command would go on with.
     has_unfinished: AtomicBool,
+    /// What is on the disk for certain, if it is to outlive this value.
+    lengths: Option<Mutex<Lengths>>,
     // Removed when the tables are closed, so it stands behind them.
     own_folder: Option<TempDir>,
 }
@@ -139,7 +145,12 @@ impl Store {
         let expiry = Arc::new(Expiry::new(retention));
         let (options, families) = table::options(memory, &expiry);
         let db = folder::open(dir, &options, families)?;
-        Self::of(Rows::new(db, dir.to_owned(), log), memory, expiry, own)
+        let mut store = Self::of(Rows::new(db, dir.to_owned(), log), memory, expiry, own)?;
+        if log == Log::Kept {
+            store.lengths = Some(Mutex::default());
+            store.renew_lengths()?;
+        }
+        Ok(store)
     }
 
     fn of(rows: Rows, memory: u64, expiry: Arc<Expiry>, folder: Option<TempDir>) -> Result<Self, LedgerError> {
@@ -162,13 +173,51 @@ impl Store {
             writer: Mutex::new(writer),
             outbox_start: Mutex::new(outbox_start),
             outbox_end: AtomicU64::new(outbox_end),
+            lengths: None,
             own_folder: folder,
         })
     }
 
-    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lists what is on the disk for certain, so that less is refused when the ledger is opened again.
+    fn renew_lengths(&self) -> Result<(), LedgerError> {
+        let Some(lengths) = &self.lengths else {
+            return Ok(());
+        };
+        let Some(measured) = self.rows.measured()? else {
+            return Ok(());
+        };
+        let folder = self.rows.folder();
+        lock(lengths)
+            .renew(&folder::tables(folder), &folder.join(folder::LENGTHS), &measured)
+            .map_err(self.rows.failed(rows::NOTING))
     }
+
+    /// The same, if tables have come or gone since: what they hold is in no log any more.
+    fn renew_old_lengths(&self) -> Result<(), LedgerError> {
+        let tables = || folder::tables(self.rows.folder());
+        match &self.lengths {
+            Some(lengths) if lock(lengths).is_old(&tables()) => self.renew_lengths(),
+            _ => Ok(()),
+        }
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        lock(&self.writer)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.lengths.is_some() {
+            // Nothing grows any more then. If it cannot be listed, the list before is as true.
+            self.rows.rest();
+            let _ = self.renew_lengths();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn temporary_folder() -> Result<TempDir, LedgerError> {

@@ -1,7 +1,7 @@
 //! The rows of the tables, with errors that name the folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
@@ -12,6 +12,7 @@ use rocksdb::{
 use crate::model::{Durability, LedgerError};
 
 use super::folder;
+use super::lengths::{self, Measured};
 use super::table::Table;
 
 /// Whether changes are written to a log before they are applied.
@@ -26,11 +27,16 @@ pub enum Log {
 /// A row as it was read: key and value.
 pub type Row = (Box<[u8]>, Box<[u8]>);
 
+/// What is said to be done when it fails.
+pub const NOTING: &str = "noting how long files are";
+
 /// The open tables.
 pub struct Rows {
     db: DB,
     folder: PathBuf,
     log: Log,
+    /// Held while the log is written to.
+    writing: Mutex<()>,
     /// Why nothing can be written any more: RocksDB says it of the first write that fails, and then only that one did.
     broken: OnceLock<rocksdb::Error>,
 }
@@ -42,6 +48,7 @@ impl Rows {
             db,
             folder,
             log,
+            writing: Mutex::new(()),
             broken: OnceLock::new(),
         }
     }
@@ -165,7 +172,19 @@ impl Rows {
             Log::Kept => options.set_sync(durability == Durability::Synced),
             Log::Absent => options.disable_wal(true),
         }
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.db.write_opt(changes, &options).map_err(self.broken("writing"))
+    }
+
+    /// Measures the files that grow; nothing after a write that failed, since RocksDB takes back what there is of it when
+    /// it closes the file.
+    pub fn measured(&self) -> Result<Option<Measured>, LedgerError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let measured = lengths::measured(&folder::tables(&self.folder)).map_err(self.failed(NOTING))?;
+        let errors = self.db.property_int_value(rocksdb::properties::BACKGROUND_ERRORS);
+        let errors = errors.map_err(self.failed(NOTING))?;
+        let is_whole = errors == Some(0) && self.broken.get().is_none();
+        Ok(is_whole.then_some(measured))
     }
 
     /// Returns what makes an error of a write that failed: whatever it says itself, with why the first one did.
@@ -179,6 +198,11 @@ impl Rows {
             Log::Kept => self.db.flush_wal(true).map_err(self.broken("syncing")),
             Log::Absent => Ok(()),
         }
+    }
+
+    /// Ends what goes on beside the calls, for good: to be called before the tables are closed.
+    pub fn rest(&self) {
+        self.db.cancel_all_background_work(true);
     }
 
     /// Returns how many octets the files of a table hold.

@@ -7,6 +7,7 @@
 //! ```text
 //! unfinished/COMMAND  what was asked, and after which batch
 //! unfinished/tables   the tables at that time
+//! unfinished/LENGTHS  how long their files are that grow
 //! unfinished/again    a copy of these, for as long as a second run catches up
 //! ```
 //!
@@ -25,6 +26,7 @@ use std::hash::{BuildHasher, Hasher};
 use crate::model::{Batch, LedgerError, SinkPosition};
 
 use super::folder::{self, failed};
+use super::lengths::{self, Lengths};
 use super::rows::Log;
 use super::table::Table;
 use super::{Store, v1};
@@ -194,6 +196,9 @@ impl Store {
         fs::create_dir(&partial).map_err(failed(dir, KEEPING))?;
         self.rows.checkpoint(&partial.join(TABLES))?;
         let kept = || {
+            let tables = partial.join(TABLES);
+            let measured = lengths::measured(&tables)?;
+            Lengths::default().renew(&tables, &partial.join(folder::LENGTHS), &measured)?;
             let mut file = fs::File::create(partial.join(COMMAND))?;
             file.write_all(text_of(command, now).as_bytes())?;
             file.sync_all()?;
@@ -207,7 +212,7 @@ impl Store {
     /// Opens a copy of the tables that were kept; nothing if they are not those of that batch.
     fn copy_of(&self, unfinished: &Path, start: u64) -> Result<Option<Self>, LedgerError> {
         let again = unfinished.join(AGAIN);
-        copy(&unfinished.join(TABLES), &again.join(folder::TABLES)).map_err(failed(unfinished, KEEPING))?;
+        copy(unfinished, &again).map_err(failed(unfinished, KEEPING))?;
         let store = Self::open_claimed(&again, self.memory, self.expiry.retention(), Log::Absent, None)?;
         let is_it = store.lock_writer().sequence() == start;
         Ok(is_it.then_some(store))
@@ -265,13 +270,17 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies tables into a new folder. Files of rows never change once they are written, so that a link to them does.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    if let Some(parent) = to.parent() {
-        remove(parent)?;
+/// Copies what was kept into a new state folder. Files of rows never change once they are written, so that a link to them
+/// does.
+fn copy(unfinished: &Path, again: &Path) -> io::Result<()> {
+    remove(again)?;
+    let to = again.join(folder::TABLES);
+    fs::create_dir_all(&to)?;
+    match fs::copy(unfinished.join(folder::LENGTHS), again.join(folder::LENGTHS)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
+    for entry in fs::read_dir(unfinished.join(TABLES))? {
         let path = entry?.path();
         let Some(name) = path.file_name() else { continue };
         let copied: PathBuf = to.join(name);

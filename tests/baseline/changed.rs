@@ -196,7 +196,8 @@ fn rule_b4_a_group_learns_and_stops_on_demand() {
     known.tcp(DAY, "10.1.0.5:43000", "198.51.100.1:8443", 1, 1);
     assert_eq!(raised(&judge(&state, &known)).len(), 0, "known to the segment");
     let off = baseline("learn", &state, &["--group", "frontend", "--for", "0s"]);
-    assert_eq!(ended(&off.said), 1, "{}", off.said);
+    assert_eq!(ended(&off.said), 2, "{}", off.said);
+    assert!(off.said.contains("group frontend has learnt"), "{}", off.said);
     assert!(off.said.ends_with("1 workload: learning has ended\n"), "{}", off.said);
     let again = baseline("learn", &state, &["--group", "frontend", "--for", "0s"]);
     assert_eq!((again.status, again.said.as_str()), (0, "nothing changed\n"));
@@ -204,6 +205,21 @@ fn rule_b4_a_group_learns_and_stops_on_demand() {
     known.tcp(2 * DAY, "10.1.0.5:44000", "198.51.100.2:22", 1, 1);
     let seen = judge(&state, &known);
     assert_eq!((raised(&seen).len(), ended(&seen.said)), (1, 0), "{}", seen.said);
+    // In its own time, with the first member of several.
+    let mut joined = Capture::new();
+    joined.tcp(3 * DAY, "10.1.0.5:45000", "203.0.113.7:443", 1, 1);
+    joined.tcp(3 * DAY + frames::SECOND, "10.1.1.5:45000", "203.0.113.7:443", 1, 1);
+    judge(&state, &joined);
+    done(&baseline("learn", &state, &["--group", "frontend", "--for", "12h"]));
+    let seen = judge(&state, &news(4, "192.0.2.1:443"));
+    assert_eq!(
+        seen.said.matches("group frontend has learnt").count(),
+        1,
+        "{}",
+        seen.said
+    );
+    let seen = judge(&state, &news(5, "192.0.2.1:443"));
+    assert_eq!(ended(&seen.said), 0, "{}", seen.said);
 }
 
 #[test]

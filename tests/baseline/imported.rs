@@ -121,14 +121,19 @@ fn crafted() -> Capture {
     capture
 }
 
-#[test]
-fn logs_of_a_capture_give_the_pairs_of_its_packets() {
+/// What the crafted capture tells, replayed and as logs.
+fn told_of_crafted() -> Told {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("frames.pcap");
     let mut capture = crafted();
     capture.frames.sort_by_key(|frame| frame.time);
     capture.write(&path);
-    let told = Told::by(&path, SETTINGS);
+    Told::by(&path, SETTINGS)
+}
+
+#[test]
+fn logs_of_a_capture_give_the_pairs_of_its_packets() {
+    let told = told_of_crafted();
     let replayed = told.export.as_str();
     for part in [
         "www.example.com",
@@ -147,12 +152,7 @@ fn logs_of_a_capture_give_the_pairs_of_its_packets() {
 
 #[test]
 fn rule_n2_a_log_without_queries_is_as_a_mirror_of_one_direction() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("frames.pcap");
-    let mut capture = crafted();
-    capture.frames.sort_by_key(|frame| frame.time);
-    capture.write(&path);
-    let mut told = Told::by(&path, SETTINGS);
+    let mut told = told_of_crafted();
     for lookup in &mut told.lookups {
         lookup.is_matched = false;
     }
@@ -168,12 +168,7 @@ fn rule_n2_a_log_without_queries_is_as_a_mirror_of_one_direction() {
 
 #[test]
 fn a_second_import_changes_nothing_nor_does_one_of_what_the_sensor_saw() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("frames.pcap");
-    let mut capture = crafted();
-    capture.frames.sort_by_key(|frame| frame.time);
-    capture.write(&path);
-    let told = Told::by(&path, SETTINGS);
+    let told = told_of_crafted();
     let once = told.import("state", &told.logs("zeek"));
     let before = export(&once);
     let again = told.import_into(&once, &told.logs("zeek"));
@@ -231,12 +226,7 @@ fn logs_of_recorded_captures_give_the_pairs_of_their_packets() {
 
 #[test]
 fn flow_logs_of_aws_give_the_pairs_to_the_second() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("frames.pcap");
-    let mut capture = crafted();
-    capture.frames.sort_by_key(|frame| frame.time);
-    capture.write(&path);
-    let told = Told::by(&path, SETTINGS);
+    let told = told_of_crafted();
     let files = [
         ("flows.log", logs::vpc_flows(&told.flows)),
         ("queries.log", logs::route53(&told.lookups)),

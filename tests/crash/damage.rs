@@ -57,7 +57,8 @@ fn files(state: &Path) -> Files {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         extension || name == "CURRENT" || name.starts_with("MANIFEST")
     };
-    let kept = entries.filter(is_kept).map(|path| {
+    let list = std::iter::once(state.join("LENGTHS"));
+    let kept = entries.filter(is_kept).chain(list).map(|path| {
         let octets = fs::read(&path).expect("a file");
         (path, octets)
     });
@@ -113,13 +114,16 @@ fn a_ledger_with_a_file_that_is_missing_or_cut_is_refused_and_stays_as_it_is() {
         let mut found = others.iter().filter(|path| text(path).contains(name));
         (*found.next().expect(name)).clone()
     };
-    let (current, manifest) = (named("CURRENT"), named("MANIFEST"));
-    let mut damages: Vec<(&PathBuf, Option<usize>)> = vec![
-        (&current, None),
-        (&current, Some(0)),
-        (&manifest, None),
-        (&manifest, Some(0)),
-    ];
+    let grown = ["CURRENT", "MANIFEST", ".log", "LENGTHS"].map(named);
+    let mut damages: Vec<(&PathBuf, Option<usize>)> = Vec::new();
+    for path in &grown {
+        let length = whole[path].len();
+        assert!(length > 0, "{}", path.display());
+        damages.extend([0, length / 2, length - 1].map(|kept| (path, Some(kept))));
+        if !path.ends_with("LENGTHS") {
+            damages.push((path, None));
+        }
+    }
     for table in &tables {
         damages.extend([(*table, None), (*table, Some(whole[*table].len() / 2))]);
     }

@@ -151,11 +151,22 @@ pub struct Ledger {
     pub workloads: BTreeMap<String, Learner>,
     pub pairs: BTreeMap<(String, Key), Pair>,
     pub alerts: BTreeSet<Alert>,
+    /// The present of all that expires: no batch of the last 600 ended before it; nothing before there were so many (B5).
+    pub present: Option<i64>,
+    /// The latest time at which everything was expired.
+    pub aged: Option<i64>,
 }
 
 impl Ledger {
     /// Judges a contact, with what follows of it; returns its lines of `contacts.jsonl`.
     pub fn contact(&mut self, contact: &Contact, learns_only: bool) -> Vec<Line> {
+        let lines = self.judge(contact, learns_only);
+        // "The least packet time of its last 600 epochs" (B5).
+        self.present = self.present.map(|present| present.min(contact.first));
+        lines
+    }
+
+    fn judge(&mut self, contact: &Contact, learns_only: bool) -> Vec<Line> {
         let mut lines = Vec::new();
         self.appear(contact);
         let key = self.novelty(contact);
@@ -227,10 +238,46 @@ impl Ledger {
         self.knows(workload, key, at) || self.was_known_to_group(workload, key, at)
     }
 
-    /// A pair without contact for the retention is absent (B5).
+    /// A pair without contact for the retention is absent, whenever it is asked for and by the present (B5).
     fn pair(&self, workload: &str, key: &Key, at: i64) -> Option<&Pair> {
         let pair = self.pairs.get(&(workload.to_owned(), key.clone()))?;
-        (at - pair.last <= RETENTION).then_some(pair)
+        (at - pair.last <= RETENTION && !self.is_expired(pair)).then_some(pair)
+    }
+
+    fn is_expired(&self, pair: &Pair) -> bool {
+        self.present.is_some_and(|present| present - pair.last > RETENTION)
+    }
+
+    /// Says whether anything would expire or not depending on where in these hours the present is.
+    pub fn is_undecided(&self, from: i64, hours: i64) -> bool {
+        let lasts = self.pairs.values().map(|pair| pair.last);
+        let mut times = lasts.chain(self.alerts.iter().map(|alert| alert.3));
+        let opens = from - RETENTION - DAY / 24;
+        times.any(|at| (opens..=opens + (hours + 2) * (DAY / 24)).contains(&at))
+    }
+
+    /// Six hundred batches from `present` on: what is expired leaves the disk, alerts with it (B5, docs/state.md).
+    pub fn age(&mut self, present: i64) {
+        (self.present, self.aged) = (Some(present), self.aged.max(Some(present)));
+        let expired: Vec<_> = self.pairs.iter().filter(|(_, pair)| self.is_expired(pair)).collect();
+        let expired: Vec<_> = expired.into_iter().map(|(place, _)| place.clone()).collect();
+        expired.iter().for_each(|place| drop(self.pairs.remove(place)));
+    }
+
+    /// Leaves what may be gone or not as it is found: pairs that are expired and came from elsewhere, workloads that have
+    /// no pair any more ("at most 30 days longer", docs/state.md).
+    pub fn adopt(&mut self, has_pair: impl Fn(&(String, Key)) -> bool, has_workload: impl Fn(&str) -> bool) {
+        let Some(aged) = self.aged else { return };
+        self.pairs
+            .retain(|place, pair| aged - pair.last <= RETENTION || has_pair(place));
+        let pairs = &self.pairs;
+        self.workloads
+            .retain(|name, _| has_workload(name) || pairs.keys().any(|(of, _)| of == name));
+    }
+
+    /// Says whether an alert may be gone, since its contact began before all that is kept.
+    pub fn may_forget(&self, alert: &Alert) -> bool {
+        self.aged.is_some_and(|aged| aged - alert.3 > RETENTION)
     }
 
     fn knows(&self, workload: &str, key: &Key, at: i64) -> bool {
@@ -338,6 +385,7 @@ impl Ledger {
     /// `sensor baseline merge` and `import` of an export (B5, docs/baseline.md, "Merging"). Alerts are no part of it.
     pub fn merge(&mut self, other: &Self) {
         self.at = self.at.max(other.at);
+        self.aged = self.aged.max(other.aged);
         if let Some(segment) = &other.segment {
             let joined = self.segment.as_ref().map_or(segment.clone(), |own| own.merged(segment));
             self.segment = Some(joined);

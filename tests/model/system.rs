@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use firstcontact::model::Timestamp;
+use firstcontact::model::{Ledger as _, Timestamp};
+use firstcontact::store::Store;
 use serde_json::Value;
 
 use super::rules::{Alert, DAY, Key, Ledger, Line};
@@ -52,13 +53,22 @@ impl Shown {
             );
             (place.clone(), shown)
         });
+        let alerts = ledger.alerts.iter().filter(|alert| !ledger.may_forget(alert));
         Self {
-            alerts: ledger.alerts.clone(),
+            alerts: alerts.cloned().collect(),
             learners: learners
                 .map(|(name, learner)| (name, (learner.since, learner.until, learner.group.clone())))
                 .collect(),
             pairs: pairs.collect(),
         }
+    }
+
+    /// Lets a ledger by the rules be without what is gone here, where the rules leave open when it goes.
+    pub fn settle(&self, ledger: &mut Ledger) {
+        ledger.adopt(
+            |place| self.pairs.contains_key(place),
+            |name| self.learners.contains_key(name),
+        );
     }
 
     /// What this has that the other has not, and the other way round.
@@ -197,8 +207,20 @@ impl System {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// What the ledger shows, if there is one.
-    pub fn shown(&self) -> Shown {
+    /// How many batches were committed.
+    pub fn batches(&self) -> u64 {
+        let store = Store::open_read_only(&self.state()).expect("the ledger");
+        store.opening().expect("where it stands").next_sequence - 1
+    }
+
+    /// What the ledger shows, if there is one. Alerts that may be gone by the rules are left out.
+    pub fn shown(&self, ledger: &Ledger) -> Shown {
+        let mut shown = self.all_shown();
+        shown.alerts.retain(|alert| !ledger.may_forget(alert));
+        shown
+    }
+
+    fn all_shown(&self) -> Shown {
         let mut shown = Shown::default();
         if !self.state().join("FORMAT").exists() {
             return shown;

@@ -321,14 +321,18 @@ impl fmt::Debug for Stretch {
     }
 }
 
-impl Stretch {
-    /// Lets the first contact follow at once: a contact that waited when a run was killed goes by its name only as long as
-    /// the name lives in the next run (N3).
-    pub fn at_once(mut self) -> Self {
-        if let Some(first) = self.contacts.first_mut() {
-            first.gap = 0;
-        }
-        self
+/// Many contacts of one workload with one address, one after the other.
+pub fn many(count: usize) -> Stretch {
+    let one = Planned {
+        gap: 0,
+        client: 3,
+        to: To::Address(0),
+        ending: Ending::Through,
+        port: PORTS[0],
+    };
+    Stretch {
+        days: 0,
+        contacts: vec![one; count],
     }
 }
 

@@ -10,6 +10,7 @@ pub mod frames;
 pub mod logs;
 pub mod programs;
 pub mod recipe;
+pub mod size;
 pub mod tunnel;
 pub mod words;
 

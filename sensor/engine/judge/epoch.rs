@@ -265,13 +265,10 @@ impl Judge {
         for learnt in self.registry.take_learnt(now) {
             let what = match learnt {
                 Learnt::Segment(segment) => format!("segment {segment}"),
+                Learnt::Group(group) => format!("group {group}"),
                 Learnt::Workload(key) => format!("workload {key}"),
             };
-            self.tell(
-                now,
-                EventKind::LearningEnded,
-                format!("{what} has learnt; what is new to it is raised from now on"),
-            );
+            self.out.events.push(Event::learning_ended(now, &what));
         }
         if self.registry.take_segments().is_some() {
             self.out.batch.state = Some(self.state());

@@ -1,10 +1,14 @@
 //! Which name explains a contact, and if none does, why (rules N2 to N5).
 
+use std::ops::RangeInclusive;
+
 use smallvec::SmallVec;
 
 use crate::identity::scopes;
-use crate::model::{Admission, Considered, Evidence, OtherName, Reason, Scope, Segment, Span, Timestamp, Unexplained};
-use crate::names::{Candidate, Candidates, choose};
+use crate::model::{
+    Address, Admission, Considered, Evidence, OtherName, Reason, Scope, Segment, Span, Timestamp, Unexplained,
+};
+use crate::names::{Asked, Candidate, Candidates, ENOUGH, EVERYBODY, around, choose};
 
 use super::Judge;
 use super::contacts::Contact;
@@ -15,7 +19,7 @@ use super::registry::Who;
 const CONSIDERED: usize = 16;
 /// A source that was watched for less, with no saved names, may have missed the answer (rule N5).
 const WARM_UP: Span = Span::hours(1);
-/// So many resolvers are asked one by one; of more, those that were told of the address are looked up.
+/// So many resolvers are asked one by one; of more, those that were told of the address, if these are fewer.
 const FEW_RESOLVERS: usize = 8;
 /// A response that was cut short may have held the answer for contacts up to this much later.
 const TRUNCATED_FOR: Span = Span::seconds(60);
@@ -66,14 +70,12 @@ impl Judge {
                 return choose(found, contact.first);
             }
         }
-        if let Some(rule) = who.rule.filter(|_| wanted.workload) {
-            let text = self.text_of(segment);
-            let is_member = |evidence: &Evidence| {
-                self.rules.identity(&text, evidence.client).rule.is_some_and(|other| {
-                    self.rules.rule(other).map(|rule| &rule.name) == self.rules.rule(rule).map(|rule| &rule.name)
-                })
-            };
-            for evidence in self.names.of_all(segment, address, contact.first, is_member) {
+        let explains = |evidence: &Evidence| reason(contact, evidence, until).is_none();
+        if let Some(rule) = rule.filter(|_| wanted.workload) {
+            let (text, name) = (self.text_of(segment), &*rule.name);
+            let asked = asked(contact, self.rules.among(&text, name), ENOUGH);
+            let others_until = |client| self.rules.others_until(&text, name, client);
+            for evidence in self.names.of_told(&asked, others_until, explains) {
                 take(Scope::Workload, segment, evidence, &mut found);
             }
             if !found.is_empty() {
@@ -81,7 +83,9 @@ impl Judge {
             }
         }
         if wanted.resolver {
-            let resolvers: SmallVec<[Host; FEW_RESOLVERS]> = if self.facts.resolver_count() <= FEW_RESOLVERS {
+            let count = self.facts.resolver_count();
+            let are_few = count <= FEW_RESOLVERS || count <= self.names.told_count(address);
+            let resolvers: SmallVec<[Host; FEW_RESOLVERS]> = if are_few {
                 self.facts.resolvers().collect()
             } else {
                 let told = self.names.told(address).into_iter();
@@ -97,7 +101,9 @@ impl Judge {
             }
         }
         if wanted.any {
-            for evidence in self.names.of_all(segment, address, contact.first, |_| true) {
+            let among = around(contact.originator.ip);
+            let asked = asked(contact, &among, ENOUGH);
+            for evidence in self.names.of_told(&asked, |_| None, explains) {
                 take(Scope::Any, segment, evidence, &mut found);
             }
         }
@@ -107,13 +113,18 @@ impl Judge {
     /// Returns why nothing explains a contact: the first reason that applies (rule N5).
     pub(super) fn no_name(&self, contact: &Contact, until: Timestamp) -> NoName {
         let (segment, client) = (contact.segment, contact.originator.ip);
-        let all = self
-            .names
-            .of_all(segment, contact.responder.ip, contact.first, |evidence| {
-                evidence.facts.first <= until
-            });
-        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|evidence| evidence.client == client);
         let reason = |evidence: &Evidence| reason(contact, evidence, until);
+        let among = around(client);
+        let asked = asked(contact, &among, ENOUGH);
+        let all = self.names.of_told(
+            &asked,
+            |_| None,
+            |evidence| match evidence.client == client {
+                true => evidence.facts.first <= until,
+                false => reason(evidence).is_none(),
+            },
+        );
+        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|evidence| evidence.client == client);
         let mut expired: Vec<Evidence> = own
             .iter()
             .filter(|own| reason(own) == Some(Reason::Expired))
@@ -122,7 +133,6 @@ impl Judge {
         expired.sort_by(|a, b| b.facts.last.cmp(&a.facts.last).then_with(|| a.name().cmp(b.name())));
         let mut other_names: Vec<OtherName> = others
             .iter()
-            .filter(|other| reason(other).is_none())
             .map(|other| OtherName {
                 name: other.name().clone(),
                 client: other.client,
@@ -182,17 +192,25 @@ impl Judge {
                 .iter()
                 .any(|c| c.evidence.client == evidence.client && c.evidence.name() == evidence.name())
         };
-        let rest = self
-            .names
-            .of_all(contact.segment, contact.responder.ip, contact.first, |evidence| {
-                !is_chosen(evidence)
-            });
+        let asked = asked(contact, &[EVERYBODY], CONSIDERED);
+        let rest = self.names.of_told(&asked, |_| None, |evidence| !is_chosen(evidence));
         for evidence in rest {
             let reason = reason(contact, &evidence, until).unwrap_or(Reason::OutOfScope);
             considered.push(of(&evidence, None, reason));
         }
         considered.truncate(CONSIDERED);
         considered
+    }
+}
+
+/// Returns what is asked for a contact.
+fn asked<'a>(contact: &Contact, among: &'a [RangeInclusive<Address>], enough: usize) -> Asked<'a> {
+    Asked {
+        segment: contact.segment,
+        address: contact.responder.ip,
+        at: contact.first,
+        among,
+        enough,
     }
 }
 

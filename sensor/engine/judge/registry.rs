@@ -37,6 +37,8 @@ pub(super) enum Learning {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Learnt {
     Segment(Arc<str>),
+    /// With its first member.
+    Group(Arc<str>),
     Workload(WorkloadKey),
 }
 
@@ -305,6 +307,13 @@ impl Registry {
             };
             // Those that learn with their segment end with its event.
             if let Some(record) = self.record(id).filter(by_segment) {
+                let first_of = |group: &&Arc<str>| self.groups.get(*group) == Some(&until);
+                let group = record
+                    .group
+                    .as_ref()
+                    .filter(first_of)
+                    .map(|group| Learnt::Group(group.clone()));
+                learnt.extend(group.filter(|group| !learnt.contains(group)));
                 learnt.push(Learnt::Workload(record.key.clone()));
             }
         }
