@@ -18,7 +18,7 @@ pub struct Limits {
     pub fragments: usize,
     /// Packets that a partition remembers, to know copies of them.
     pub copies: usize,
-    /// Pieces of evidence, all partitions together.
+    /// Octets of evidence, all partitions together ([`crate::names::Names::octets`]).
     pub names: usize,
     /// Contacts that wait to be judged, and judged ones whose flow is open.
     pub open: usize,
@@ -33,7 +33,6 @@ mod octets {
     pub const FLOW: u64 = 320;
     pub const QUERY: u64 = 48;
     pub const COPY: u64 = 64;
-    pub const EVIDENCE: u64 = 192;
     pub const OPEN: u64 = 128;
     pub const LISTENING: u64 = 64;
     pub const PAIR: u64 = 112;
@@ -46,7 +45,7 @@ const LEAST_FRAGMENTS: usize = 5 << 17;
 
 impl Limits {
     /// Splits `memory` octets: an eighth is left for the ledger's cache and what passes between threads; of the rest about
-    /// a quarter is for flows that may be contacts, a third for names, what is left for pairs in memory, other flows and
+    /// a fifth is for flows that may be contacts, two fifths for names, what is left for pairs in memory, other flows and
     /// what waits.
     #[must_use]
     pub fn of(memory: u64) -> Self {
@@ -56,14 +55,14 @@ impl Limits {
             usize::try_from(entries).unwrap_or(usize::MAX).max(64)
         };
         Self {
-            candidates: share(24, octets::FLOW, PARTITIONS),
-            others: share(8, octets::FLOW, PARTITIONS),
+            candidates: share(21, octets::FLOW, PARTITIONS),
+            others: share(6, octets::FLOW, PARTITIONS),
             queries: share(3, octets::QUERY, PARTITIONS),
             streams: share(2, 1, PARTITIONS).max(LEAST_STREAMS),
             fragments: share(2, 1, 1).max(LEAST_FRAGMENTS),
             copies: share(1, octets::COPY, PARTITIONS),
-            names: share(33, octets::EVIDENCE, 1),
-            open: share(8, octets::OPEN, 1),
+            names: share(40, 1, 1),
+            open: share(6, octets::OPEN, 1),
             listening: share(2, octets::LISTENING, 1),
             pairs: share(17, octets::PAIR, 1),
         }

@@ -36,6 +36,15 @@ pub(super) struct Written {
     pub due: Option<AnswerFacts>,
 }
 
+/// What went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Dropped {
+    /// Pieces of evidence.
+    pub pieces: usize,
+    /// Provenances that no other piece of the client has.
+    pub provenances: usize,
+}
+
 /// What one client was told.
 #[derive(Debug)]
 pub(super) struct Given {
@@ -62,6 +71,11 @@ impl Given {
 
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    /// Returns how many provenances the client has.
+    pub fn provenances(&self) -> usize {
+        self.named.len()
     }
 
     /// Returns every piece of evidence as those who drop some look at it.
@@ -244,14 +258,13 @@ impl Given {
     }
 
     /// Keeps at most [`NAMES_A_CLIENT`] names for an address: those that count, answered last, then the smaller names.
-    /// Returns how many went.
-    pub fn bound(&mut self, address: Address, hasher: &Hasher) -> usize {
+    pub fn bound(&mut self, address: Address, hasher: &Hasher) -> Dropped {
         let of_it = self.known.iter().filter(|known| known.address == address);
         let mut ranks: Vec<Rank<'_>> = of_it.filter_map(|known| self.rank(known)).collect();
         let surplus = ranks.len().saturating_sub(NAMES_A_CLIENT);
         ranks.sort_unstable();
         let Some(least) = ranks.get(surplus).filter(|_| surplus > 0) else {
-            return 0;
+            return Dropped::default();
         };
         let name = Arc::clone(least.name.0);
         let least = Rank {
@@ -261,10 +274,10 @@ impl Given {
         self.drop_where(|rank| rank.address == address && *rank < least, hasher)
     }
 
-    /// Drops evidence, and provenances that nothing needs any more; returns how much evidence went.
-    pub fn drop_where(&mut self, is_over: impl Fn(&Rank<'_>) -> bool, hasher: &Hasher) -> usize {
+    /// Drops evidence, and provenances that nothing needs any more.
+    pub fn drop_where(&mut self, is_over: impl Fn(&Rank<'_>) -> bool, hasher: &Hasher) -> Dropped {
         if !self.ranks().any(|rank| is_over(&rank)) {
-            return 0;
+            return Dropped::default();
         }
         let kept: Vec<(Address, Piece)> = self
             .known
@@ -272,7 +285,7 @@ impl Given {
             .filter(|known| self.rank(known).is_some_and(|rank| !is_over(&rank)))
             .map(|known| (known.address, known.unpack(&self.long).0))
             .collect();
-        let dropped = self.known.len() - kept.len();
+        let pieces = self.known.len() - kept.len();
         let before = std::mem::replace(self, Self::new(self.number));
         self.by_address = Places::with_capacity(kept.len());
         for (address, mut piece) in kept {
@@ -292,7 +305,10 @@ impl Given {
                 .insert(hasher.hash_one(address), self.known.len() as u32);
             self.known.push(Known::pack(address, &piece, &mut self.long, None));
         }
-        dropped
+        Dropped {
+            pieces,
+            provenances: before.named.len() - self.named.len(),
+        }
     }
 
     /// Moves every time by `span` (rule T1).

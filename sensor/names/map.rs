@@ -15,13 +15,21 @@ use dashmap::DashMap;
 
 use crate::model::{Address, Evidence, NameRecord, Segment, Span, Timestamp};
 
-use super::given::{Given, Hasher};
+use super::given::{Dropped, Given, Hasher};
 use super::interner::SharedNames;
 use super::known::Rank;
 use super::told::{self, Told};
 
 /// Parts of the map, each with a lock of its own: many, so that threads seldom take the same one after each other.
 const SHARDS: usize = 256;
+
+/// What one of each takes, its share of tables included.
+mod octets {
+    /// A piece of evidence, with its entry in the index of who was told.
+    pub const PIECE: usize = 64;
+    /// A provenance of a client, with a part of the name, which it shares with others as a rule.
+    pub const PROVENANCE: usize = 136;
+}
 
 /// Stale entries of the index that are not worth writing it anew.
 const LEAST_STALE: usize = 1 << 16;
@@ -38,7 +46,10 @@ pub struct Names {
     pub(super) shared: Arc<SharedNames>,
     /// For the tables within a client, and for the entries of `told`.
     pub(super) hasher: Hasher,
+    /// How many pieces of evidence all clients have.
     pub(super) len: AtomicUsize,
+    /// How many provenances all clients have, each counted with each client.
+    pub(super) provenances: AtomicUsize,
     /// Clients that were given too many names for an address since the last [`Names::bound`].
     pub(super) overfull: Mutex<Vec<(Segment, Address, Address)>>,
 }
@@ -88,6 +99,7 @@ impl Names {
             shared: Arc::default(),
             hasher: Hasher::default(),
             len: AtomicUsize::new(0),
+            provenances: AtomicUsize::new(0),
             overfull: Mutex::default(),
         }
     }
@@ -99,14 +111,20 @@ impl Names {
         let mut overfull = std::mem::take(&mut *self.overfull.lock().unwrap_or_else(PoisonError::into_inner));
         overfull.sort_unstable();
         overfull.dedup();
-        let mut dropped = 0;
+        let mut pieces = 0;
         for (segment, address, client) in overfull {
             if let Some(mut given) = self.clients.get_mut(&(segment, client)) {
-                dropped += given.bound(address, &self.hasher);
+                pieces += self.take_off(given.bound(address, &self.hasher));
             }
         }
-        self.len.fetch_sub(dropped, Ordering::Relaxed);
-        dropped
+        pieces
+    }
+
+    /// Counts what went; returns how many pieces that are.
+    fn take_off(&self, dropped: Dropped) -> usize {
+        self.len.fetch_sub(dropped.pieces, Ordering::Relaxed);
+        self.provenances.fetch_sub(dropped.provenances, Ordering::Relaxed);
+        dropped.pieces
     }
 
     /// Hands what one client was told of an address to `take`. What answers let end before `at` lives as long as its name is
@@ -153,14 +171,23 @@ impl Names {
         self.drop_where(|_, rank| now > rank.kept_until)
     }
 
-    /// Drops what was answered longest ago until `limit` pieces are left; returns how much. Only the judge calls it.
+    /// Returns about how many octets all takes: counted, not measured, so that it is the same in every run (rule T2).
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.len() * octets::PIECE + self.provenances.load(Ordering::Relaxed) * octets::PROVENANCE
+    }
+
+    /// Drops what was answered longest ago if all takes more than `limit` octets; returns how many pieces that are. Only the
+    /// judge calls it.
     ///
     /// An eighth goes at once, so that sorting pays. Ties go by content, so that every run drops the same (rule T2).
     pub fn evict(&self, limit: usize) -> usize {
-        if self.len() <= limit {
+        let taken = self.octets();
+        if taken <= limit {
             return 0;
         }
-        let surplus = self.len() - limit + limit / 8;
+        let surplus = (taken - limit + limit / 8).min(taken);
+        let surplus = (self.len() as u128 * surplus as u128 / taken as u128) as usize;
         let mut ages: Vec<Age> = Vec::with_capacity(self.len());
         for client in &self.clients {
             ages.extend(client.ranks().map(|rank| age_of(*client.key(), &rank)));
@@ -186,7 +213,7 @@ impl Names {
         let mut dropped = 0;
         let mut free = Vec::new();
         self.clients.retain(|client, given| {
-            dropped += given.drop_where(|rank| is_over(*client, rank), &self.hasher);
+            dropped += self.take_off(given.drop_where(|rank| is_over(*client, rank), &self.hasher));
             if given.is_empty() {
                 free.push(given.number);
             }
@@ -195,7 +222,6 @@ impl Names {
         let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
         numbers.stale.extend(free);
         drop(numbers);
-        self.len.fetch_sub(dropped, Ordering::Relaxed);
         if dropped > 0 && self.told.len() > 2 * self.len() + LEAST_STALE {
             self.index();
         }

@@ -76,14 +76,18 @@ proptest! {
     }
 }
 
+/// What a piece takes whose name no other piece of the client has.
+const A_PIECE: usize = octets::PIECE + octets::PROVENANCE;
+
 #[test]
 fn eviction_drops_what_was_answered_longest_ago() {
     let names = Names::new();
     for n in 0..100 {
         write(&names, evidence(n, "a.example", i64::from(n), 0));
     }
-    assert_eq!(names.evict(80), 30);
-    assert_eq!(names.len(), 70);
+    assert_eq!(names.octets(), 100 * A_PIECE);
+    assert_eq!(names.evict(80 * A_PIECE), 30);
+    assert_eq!((names.len(), names.octets()), (70, 70 * A_PIECE));
     assert_eq!(content(&names).iter().map(|e| e.facts.last.0).min(), Some(30));
 }
 
@@ -96,7 +100,7 @@ fn rule_n2_a_flood_of_answers_that_nobody_asked_for_drops_none_that_count() {
         flood.facts.admission = Admission::Unsolicited;
         write(&names, flood);
     }
-    names.evict(4);
+    names.evict(4 * A_PIECE);
     assert!(content(&names).iter().any(|e| &**e.name() == "asked.example"));
 }
 

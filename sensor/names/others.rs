@@ -177,7 +177,7 @@ mod tests {
             }
             if drops {
                 // Stale entries stay in the index.
-                names.evict(written.len() / 2);
+                names.evict(names.octets() / 2);
                 names.write(&mut vec![given(Segment::vni(0), 3, 1)]);
             }
             let ends: Vec<u32> = ranges.into_iter().collect();

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use dashmap::mapref::one::RefMut;
 use smallvec::SmallVec;
 
-use crate::model::{Address, AnswerFacts, NameRecord, NameView, NameWriter};
+use crate::model::{Address, AnswerFacts, NameRecord, NameView, NameWriter, Provenance};
 
 use super::found::{Answer, Found, Group, Leading};
 use super::given::{Given, NAMES_A_CLIENT};
@@ -48,7 +48,7 @@ impl Names {
                 };
                 let client = (group.segment, group.client);
                 let mut given = self.client(client);
-                let place = given.place(provenance, hash);
+                let place = writing.place(&mut given, provenance, hash);
                 for (answer, hash) in answers.iter().zip(&mut hashes) {
                     let address = (answer.address, hash);
                     let facts = answer.facts(group.at);
@@ -79,7 +79,7 @@ impl Names {
             let client = (piece.segment, piece.evidence.client);
             let provenance = &piece.evidence.provenance;
             let mut given = self.client(client);
-            let place = given.place(provenance, self.hasher.hash_one(&*provenance.name));
+            let place = writing.place(&mut given, provenance, self.hasher.hash_one(&*provenance.name));
             let address = (piece.address, self.hash_of(piece.address));
             let due = writing.write(client, &mut given, place, address, &piece.evidence.facts);
             if let Some(facts) = due {
@@ -158,6 +158,7 @@ fn origins(found: &Found, groups: &[(&Group, &[Answer])], interner: &mut Interne
 struct Writing<'a> {
     names: &'a Names,
     added: usize,
+    provenances: usize,
     entries: Vec<u64>,
 }
 
@@ -166,8 +167,17 @@ impl<'a> Writing<'a> {
         Self {
             names,
             added: 0,
+            provenances: 0,
             entries: Vec::with_capacity(expected),
         }
+    }
+
+    /// Returns the place of a provenance of a client.
+    fn place(&mut self, given: &mut Given, provenance: &Arc<Provenance>, hash: u64) -> u32 {
+        let before = given.provenances();
+        let place = given.place(provenance, hash);
+        self.provenances += given.provenances() - before;
+        place
     }
 
     /// Writes one piece of a client's; returns what the ledger should get, if it should.
@@ -196,5 +206,6 @@ impl<'a> Writing<'a> {
     fn finish(self) {
         self.names.told.extend(&self.entries);
         self.names.len.fetch_add(self.added, Ordering::Relaxed);
+        self.names.provenances.fetch_add(self.provenances, Ordering::Relaxed);
     }
 }

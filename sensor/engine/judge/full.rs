@@ -73,7 +73,7 @@ impl Table {
                 "contacts are judged before their names may have come",
             ),
             Self::Names => (
-                "names",
+                "octets of names",
                 limits.names,
                 "",
                 "the oldest are forgotten and contacts may go unexplained",

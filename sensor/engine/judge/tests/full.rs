@@ -82,8 +82,8 @@ fn rule_f6_each_table_is_told_by_its_name() {
         ["the table of queries is full at 1 in each of 64 partitions"]
     );
     assert_eq!(
-        told(|lab| lab.limits.names = 2, &frames),
-        ["the table of names is full at 2"]
+        told(|lab| lab.limits.names = 500, &frames),
+        ["the table of octets of names is full at 500"]
     );
     assert_eq!(
         told(|lab| lab.limits.open = 2, &no_answers),
