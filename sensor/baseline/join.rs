@@ -55,6 +55,7 @@ impl Baseline {
         self.write(ledger, PairPlace { workload, slot });
         let loaded = self.load(ledger, workload)?;
         let last = loaded.get(slot).unwrap_or(pair).last().day();
+        self.kept.move_pair(workload, indexed, Some(last));
         if indexed.is_none_or(|indexed| stretch(indexed) < stretch(last)) {
             self.recent.add(holder(workload, key, last));
         }

@@ -3,7 +3,9 @@
 use std::hint::black_box;
 use std::ops::BitXor;
 
-use crate::model::{Ledger, Page, Pair, PairKey, PairKeyView, PairView, Places, StoredPair, Timestamp, WorkloadId};
+use crate::model::{
+    Day, Ledger, Page, Pair, PairKey, PairKeyView, PairView, Places, StoredPair, Timestamp, WorkloadId,
+};
 
 /// One pair.
 #[derive(Debug, Clone)]
@@ -279,6 +281,12 @@ impl Loaded {
     /// Returns how many pairs are held.
     pub fn len(&self) -> usize {
         self.index.len()
+    }
+
+    /// Returns how many pairs had their last contact on a day or later.
+    pub fn count_from(&self, day: Option<Day>) -> usize {
+        let entries = self.parts.iter().flat_map(|part| part.entries.iter().flatten());
+        entries.filter(|entry| Some(entry.pair.last().day()) >= day).count()
     }
 
     /// Returns how many domains and addresses there are pairs with, attempts left out.

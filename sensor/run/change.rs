@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, KeptPairs};
 use crate::model::{
     Batch, Event, EventKind, JudgeState, Ledger, Page, PairKey, Span, StoredPair, Timestamp, WorkloadId, WorkloadRecord,
 };
@@ -33,6 +33,7 @@ pub fn forget(
     let opening = store.opening()?;
     let at = opening.at.unwrap_or_default();
     let mut sequence = opening.next_sequence;
+    let mut kept = KeptPairs::new(None, opening.kept);
     let mut baseline = Baseline::new(Span::ZERO, Span(i64::MAX), IN_MEMORY);
     baseline.begin(sequence, Timestamp::MIN);
     baseline.resume(store, sequence)?;
@@ -51,25 +52,30 @@ pub fn forget(
             let Some(number) = page.pairs.first().map(|stored| stored.slot / StoredPair::A_PAGE) else {
                 continue;
             };
-            let kept: Vec<&StoredPair> = page.pairs.iter().filter(|stored| !is_forgotten(stored)).collect();
-            if kept.len() == page.pairs.len() {
+            let (gone, left): (Vec<_>, Vec<_>) = page.pairs.iter().partition(|stored| is_forgotten(stored));
+            if gone.is_empty() {
                 continue;
             }
-            forgotten += (page.pairs.len() - kept.len()) as u64;
-            let mut views = kept.iter().map(|stored| stored.view(workload));
-            let row = match kept.is_empty() {
+            forgotten += gone.len() as u64;
+            for stored in gone {
+                kept.move_pair(workload, Some(stored.pair.last().day()), None);
+            }
+            let mut views = left.iter().map(|stored| stored.view(workload));
+            let row = match left.is_empty() {
                 true => Vec::new(),
                 false => store.page_row(sequence, &mut views),
             };
             batch.pages.push(Page { workload, number, row });
         }
         if batch.pages.len() * StoredPair::A_PAGE as usize >= A_BATCH {
+            batch.kept = kept.take_changed(false);
             store.commit(&batch)?;
             sequence += 1;
             batch = Batch::empty(sequence, at);
         }
     }
     if !batch.is_empty() {
+        batch.kept = kept.take_changed(false);
         store.commit(&batch)?;
     }
     store.sync()?;
