@@ -67,6 +67,8 @@ struct Days {
     sum: u64,
     /// Days whose count changed, some of them several times.
     changed: Vec<Day>,
+    /// A day, and how many were added to it that `counts` does not have yet: nearly all are of the same one.
+    added: (Day, u64),
 }
 
 impl Days {
@@ -83,13 +85,27 @@ impl Days {
     }
 
     fn add(&mut self, day: Day, from: Option<Day>) {
-        *self.counts.entry(day).or_default() += 1;
         self.sum += u64::from(Some(day) >= from);
-        self.note(day);
+        if self.added.0 != day {
+            self.settle();
+            self.added.0 = day;
+        }
+        self.added.1 += 1;
+    }
+
+    /// Brings `counts` up to date.
+    fn settle(&mut self) {
+        let (day, added) = self.added;
+        if added > 0 {
+            *self.counts.entry(day).or_default() += added;
+            self.added.1 = 0;
+            self.note(day);
+        }
     }
 
     /// Takes one of a day away; one that was not counted any more is not there.
     fn remove(&mut self, day: Day, from: Option<Day>) {
+        self.settle();
         if let Some(count) = self.counts.get_mut(&day).filter(|count| **count > 0) {
             *count -= 1;
             self.sum -= u64::from(Some(day) >= from);
@@ -106,6 +122,7 @@ impl Days {
     /// Counts from another day on. Days before it are forgotten for good: where time goes back, the ledger may have deleted
     /// what they held.
     fn begin(&mut self, from: Day) {
+        self.settle();
         while let Some(first) = self.counts.first_entry()
             && *first.key() < from
         {
@@ -116,6 +133,7 @@ impl Days {
     }
 
     fn take_changed(&mut self) -> Vec<(Day, u64)> {
+        self.settle();
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();
@@ -262,7 +280,10 @@ impl Baseline {
         let Some(limits) = self.kept.limits else {
             return Ok(None);
         };
-        let in_memory = self.load(ledger, workload)?.len();
+        let in_memory = match self.get(workload) {
+            Some(loaded) => loaded.len(),
+            None => self.load(ledger, workload)?.len(),
+        };
         let most = limits.destinations as usize;
         // Only where so many are in memory has it to be known how many of them are expired.
         let full = if in_memory >= most && self.counted_pairs(ledger, workload)? >= most {
