@@ -107,12 +107,15 @@ impl Estate {
             at,
             fate: Fate::Learned,
         });
-        let address = PairKey::Address(Address::v4((0x2d00_0000 + domain).to_be_bytes()));
-        for (key, novelty) in [(key, novelty), (&address, None)] {
+        let has_room = |baseline: &mut Baseline, key: &PairKey| {
             let full = baseline.no_room(store, id, key, Need::Pair).expect("the ledger");
             assert!(full.is_none(), "budgets are far larger than that");
-            baseline.record(store, id, key, &facts, novelty).expect("the ledger");
-        }
+        };
+        has_room(baseline, key);
+        baseline.record(store, id, key, &facts, novelty).expect("the ledger");
+        let address = PairKey::Address(Address::v4((0x2d00_0000 + domain).to_be_bytes()));
+        has_room(baseline, &address);
+        baseline.record(store, id, &address, &facts, None).expect("the ledger");
     }
 
     fn record(workload: u32) -> WorkloadRecord {

@@ -277,28 +277,37 @@ impl Baseline {
         key: &PairKey,
         need: Need,
     ) -> Result<Option<Full>, LedgerError> {
-        let Some(limits) = self.kept.limits else {
+        let Some(limits) = &self.kept.limits else {
             return Ok(None);
         };
+        let most = limits.destinations as usize;
         let in_memory = match self.get(workload) {
             Some(loaded) => loaded.len(),
             None => self.load(ledger, workload)?.len(),
         };
-        let most = limits.destinations as usize;
+        let is_disk_full = self.kept.is_disk_full(need);
+        if in_memory < most && !is_disk_full {
+            return Ok(None);
+        }
         // Only where so many are in memory has it to be known how many of them are expired.
         let full = if in_memory >= most && self.counted_pairs(ledger, workload)? >= most {
             Full::Destinations
-        } else if self.kept.is_disk_full(need) {
+        } else if is_disk_full {
             Full::Disk
         } else {
             return Ok(None);
         };
+        self.lacks(ledger, workload, key).map(|lacks| lacks.then_some(full))
+    }
+
+    /// Says whether a workload has no pair with a destination that counts.
+    #[cold]
+    fn lacks(&mut self, ledger: &dyn Ledger, workload: WorkloadId, key: &PairKey) -> Result<bool, LedgerError> {
         let (hash, from) = (self.hash(key), self.kept.from);
         let loaded = self.load(ledger, workload)?;
-        let pair = loaded.slot_of(key, hash).and_then(|slot| loaded.get(slot));
+        let pair = loaded.latest_slot_of(key, hash).and_then(|slot| loaded.get(slot));
         // One that is expired counts no more, whether or not memory has let go of it.
-        let has_place = pair.is_some_and(|pair| Some(pair.last().day()) >= from);
-        Ok((!has_place).then_some(full))
+        Ok(pair.is_none_or(|pair| Some(pair.last().day()) < from))
     }
 
     /// Returns how many pairs of a workload count.

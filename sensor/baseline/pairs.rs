@@ -305,7 +305,7 @@ impl Baseline {
         let retention = self.retention;
         let hash = self.hash(key);
         let loaded = self.load(ledger, workload)?;
-        let (slot, days, is_notable, indexed) = match loaded.slot_of(key, hash) {
+        let (slot, before, is_notable, indexed) = match loaded.slot_of(key, hash) {
             Some(slot) => {
                 let Some(pair) = loaded.change(slot) else {
                     return Ok(PairPlace { workload, slot });
@@ -320,7 +320,7 @@ impl Baseline {
                 if let Some(novelty) = novelty {
                     pair.set_novelty(novelty);
                 }
-                (slot, (Some(before), pair.last().day()), is_notable, indexed)
+                (slot, Some(before), is_notable, indexed)
             }
             None => {
                 // Whole before it is put anywhere: sharing the name and the key is an atomic step each, which waits for
@@ -330,21 +330,20 @@ impl Baseline {
                 if let Some(novelty) = novelty {
                     pair.set_novelty(novelty);
                 }
-                let after = pair.last().day();
                 let slot = loaded.add(key.clone(), hash, pair);
                 loaded.change(slot);
-                (slot, (None, after), true, None)
+                (slot, None, true, None)
             }
         };
         let place = PairPlace { workload, slot };
-        let (before, after) = days;
-        self.kept.move_pair(workload, before, Some(after));
+        let day = contact.last.day();
+        // An older contact leaves the last one as it is.
+        self.kept.move_pair(workload, before, before.max(Some(day)));
         self.loaded_pairs += usize::from(before.is_none());
         self.note_unfolded(workload);
         if is_notable {
             self.write(ledger, place);
         }
-        let day = contact.last.day();
         if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
             self.recent.add(holder(workload, key, day));
         }
@@ -370,7 +369,7 @@ impl Baseline {
         };
         let before = pair.last().day();
         let is_new_day = pair.extend(last);
-        let after = pair.last().day();
+        let after = if is_new_day { pair.last().day() } else { before };
         pair.octets_out = pair.octets_out.saturating_add(octets_out);
         pair.octets_in = pair.octets_in.saturating_add(octets_in);
         if stretch(before) < stretch(last.day())
