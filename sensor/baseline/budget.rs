@@ -206,6 +206,14 @@ impl KeptPairs {
         self.changed.insert(workload);
     }
 
+    /// Returns how many others had the last contact of which something was not recorded on this day, up to `most`.
+    #[must_use]
+    pub fn others_unrecorded(&self, workload: WorkloadId, day: Day, most: usize) -> usize {
+        let others = self.unrecorded.iter();
+        let others = others.filter(|(other, unrecorded)| **other != workload && unrecorded.latest.day() == day);
+        others.take(most).count()
+    }
+
     /// Forgets a workload whose number somebody else may get.
     pub fn forget(&mut self, workload: WorkloadId) {
         self.of_workloads.remove(&workload);

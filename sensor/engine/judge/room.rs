@@ -19,6 +19,10 @@ use super::registry::{Learning, Who};
 /// Of so many workloads and days it is remembered that they were told of; of more the ledger says it.
 const TOLD: usize = 1 << 16;
 
+/// When the disk is full, so many workloads a day are told of one by one: it is full for everybody, and each alert takes some
+/// of it.
+const WORKLOADS_A_DAY: usize = 20;
+
 /// So full is the disk when that is told the first time: early enough to give it more.
 const NEARLY_FULL: u64 = 80;
 /// Once it is as empty as that it is told again when it fills up.
@@ -70,11 +74,17 @@ impl Judge {
             Full::Destinations => Counter::ContactsOverDestinations,
             Full::Disk => Counter::ContactsOverDisk,
         });
-        self.baseline.kept_mut().add_unrecorded(who.id, at);
         if self.room.workloads.len() >= TOLD {
             self.room.workloads.clear();
         }
-        if !self.room.workloads.insert((who.id, at.day(), full)) {
+        let is_first = self.room.workloads.insert((who.id, at.day(), full));
+        // The ledger has these counts, so that a restart tells of no more.
+        let kept = self.baseline.kept_mut();
+        let is_one_of_many = is_first
+            && full == Full::Disk
+            && kept.others_unrecorded(who.id, at.day(), WORKLOADS_A_DAY) == WORKLOADS_A_DAY;
+        kept.add_unrecorded(who.id, at);
+        if !is_first || is_one_of_many {
             return Ok(());
         }
         let segment = self.text_of(contact.segment);

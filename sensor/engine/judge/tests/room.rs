@@ -107,6 +107,29 @@ fn rule_a5_the_disk_is_told_of_before_and_when_it_is_full_and_each_workload_once
 }
 
 #[test]
+fn rule_a5_when_the_disk_is_full_for_everybody_twenty_workloads_a_day_are_told_of_whatever_restarts() {
+    let contacts = |at: i64, workloads: std::ops::Range<u8>| {
+        let mut frames: Vec<_> = workloads
+            .flat_map(|n| scan(at + i64::from(n) * 200, [10, 0, 2, n], n..n + 1))
+            .collect();
+        frames.push(settled(at + 20_000));
+        frames.push(tick(at + 45_000));
+        frames
+    };
+    let disk = |ran: &Ran| raised(ran).iter().filter(|whom| *whom == "disk").count();
+    for cut in [0, 5, 19, 20, 21, 30] {
+        let lab = lab(100, ALERT_OCTETS);
+        let before = lab.run_killed(&contacts(0, 0..cut));
+        let after = lab.run(&contacts(60_000, cut..40));
+        assert_eq!(disk(&before) + disk(&after), 20, "cut after {cut}");
+        assert_eq!(lab.store.kept().unwrap().unrecorded.len(), 40);
+        // They contact others, and the next day is another one.
+        assert_eq!(disk(&lab.run(&contacts(120_000, 0..40))), 0);
+        assert_eq!(disk(&lab.run(&contacts(86_400_000, 0..40))), 20);
+    }
+}
+
+#[test]
 fn rule_b4_whoever_learns_raises_nothing_where_there_is_no_room_but_it_is_told() {
     let mut lab = lab(5, u64::MAX);
     lab.policy.baseline.learning = Span::days(1);
