@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use firstcontact::baseline::{Baseline, ContactFacts};
+use firstcontact::baseline::{Baseline, ContactFacts, Need};
 use firstcontact::engine::{Limits, UNCOMMITTED};
 use firstcontact::model::*;
 use firstcontact::store::Store;
@@ -110,8 +110,14 @@ impl Estate {
             at,
             fate: Fate::Learned,
         });
+        let has_room = |baseline: &mut Baseline, key: &PairKey| {
+            let full = baseline.no_room(store, id, key, Need::Pair).expect("the ledger");
+            assert!(full.is_none(), "budgets are far larger than that");
+        };
+        has_room(baseline, key);
         baseline.record(store, id, key, &facts, novelty).expect("the ledger");
         let address = PairKey::Address(Address::v4((0x2d00_0000 + domain).to_be_bytes()));
+        has_room(baseline, &address);
         baseline.record(store, id, &address, &facts, None).expect("the ledger");
     }
 
@@ -128,9 +134,12 @@ impl Estate {
     }
 }
 
-fn baseline(policy: &Policy) -> Baseline {
+/// Returns the baseline of a run that goes on with these counts; a ledger of a version that had none counted them just now.
+fn baseline(policy: &Policy, kept: KeptCounts) -> Baseline {
     let limit = Limits::of(policy.memory).pairs;
-    Baseline::new(policy.baseline.window, policy.baseline.retention, limit)
+    let mut baseline = Baseline::new(policy.baseline.window, policy.baseline.retention, limit);
+    baseline.keep_within(Some(policy.baseline.limits()), kept);
+    baseline
 }
 
 fn store(state: &Path, policy: &Policy) -> Arc<Store> {
@@ -154,7 +163,7 @@ fn write(estate: &Estate, state: &Path, policy: &Policy) {
         longest
     });
     let commit = commit.expect("a thread");
-    let mut baseline = baseline(policy);
+    let mut baseline = baseline(policy, KeptCounts::default());
     let (mut sequence, mut waited, mut at) = (0, Duration::ZERO, START);
     let mut hand_over = |baseline: &mut Baseline, workloads: Vec<u32>, sequence: u64, at: Timestamp| {
         let mut batch = Batch::empty(sequence, at);
@@ -165,6 +174,7 @@ fn write(estate: &Estate, state: &Path, policy: &Policy) {
         batch.journal = baseline.take_journal();
         let folded = baseline.fold(&*store, None).expect("the ledger");
         (batch.pages, batch.folded_through, batch.holders) = (folded.pages, folded.through, folded.holders);
+        batch.kept = baseline.kept_mut().take_changed(batch.is_empty());
         let asked = Instant::now();
         give.send(batch).expect("a commit thread");
         waited = waited.max(asked.elapsed());
@@ -194,6 +204,7 @@ fn write(estate: &Estate, state: &Path, policy: &Policy) {
         let mut batch = Batch::empty(sequence, at);
         batch.journal = journal;
         (batch.pages, batch.folded_through, batch.holders) = (folded.pages, folded.through, folded.holders);
+        batch.kept = baseline.kept_mut().take_changed(batch.is_empty());
         give.send(batch).expect("a commit thread");
         baseline.begin(sequence + 1, Timestamp::MIN);
     }
@@ -230,7 +241,8 @@ fn open(estate: &Estate, state: &Path, policy: &Policy) {
     let store = store(state, policy);
     let opened = begun.elapsed();
     let opening = store.opening().expect("the ledger");
-    let mut baseline = baseline(policy);
+    let mut baseline = baseline(policy, opening.kept);
+    baseline.begin(opening.next_sequence, Timestamp::MIN);
     baseline.resume(&*store, opening.next_sequence).expect("the ledger");
     println!(
         "\nopening: tables {opened:.1?}, all that a judge starts from {:.1?} (asked 2 s), with {} changes in the journal",
@@ -250,6 +262,7 @@ fn open(estate: &Estate, state: &Path, policy: &Policy) {
             let folded = baseline.fold(&*store, None).expect("the ledger");
             let mut batch = Batch::empty(sequence, at);
             (batch.pages, batch.folded_through, batch.holders) = (folded.pages, folded.through, folded.holders);
+            batch.kept = baseline.kept_mut().take_changed(batch.is_empty());
             store.commit(&batch).expect("the ledger");
         }
         let (workload, nth) = (random.below(estate.workloads), random.below(CONTACTS));
@@ -285,7 +298,8 @@ fn keep_up(estate: &Estate, state: &Path, policy: &Policy) {
     const A_SECOND: u32 = 20_000;
     let store = store(state, policy);
     let opening = store.opening().expect("the ledger");
-    let mut baseline = baseline(policy);
+    let mut baseline = baseline(policy, opening.kept);
+    baseline.begin(opening.next_sequence, Timestamp::MIN);
     baseline.resume(&*store, opening.next_sequence).expect("the ledger");
     let (give, batches) = bounded::<Batch>(UNCOMMITTED);
     let keeper = Arc::clone(&store);
@@ -315,6 +329,7 @@ fn keep_up(estate: &Estate, state: &Path, policy: &Policy) {
         batch.journal = baseline.take_journal();
         let folded = baseline.fold(&*store, None).expect("the ledger");
         (batch.pages, batch.folded_through, batch.holders) = (folded.pages, folded.through, folded.holders);
+        batch.kept = baseline.kept_mut().take_changed(batch.is_empty());
         judging.push(asked.elapsed());
         let asked = Instant::now();
         give.send(batch).expect("a commit thread");

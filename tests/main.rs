@@ -7,6 +7,7 @@
 
 mod architecture;
 mod baseline;
+mod budgets;
 mod copies;
 mod crash;
 mod determinism;

@@ -8,9 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{BudgetCounts, BurstCount, BurstScope, DestinationCount, MinuteCount, Span, Timestamp, WorkloadId};
 
-/// How many novelties of one workload are raised within one minute of packet time: one a second is more than a person
-/// reads, and a workload that is merely new has fewer destinations.
-pub const ALERTS_A_MINUTE: u32 = 60;
 /// For how many workloads one destination is raised within [`DESTINATION_WINDOW`]: beyond it the destination is the
 /// news, not who contacts it.
 pub const WORKLOADS_A_DESTINATION: usize = 20;
@@ -55,8 +52,10 @@ pub struct EndedBurst {
 }
 
 /// Counts novelties and says which are over budget.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Budget {
+    /// How many novelties of one workload are raised within one minute.
+    alerts_a_minute: u32,
     minutes: BTreeMap<(i64, WorkloadId), u32>,
     destinations: BTreeMap<u64, Destination>,
     /// The keys of `destinations` by their latest novelty.
@@ -90,10 +89,17 @@ struct Burst {
 }
 
 impl Budget {
-    /// Returns a budget that has counted nothing.
+    /// Returns a budget of so many alerts for a workload and minute, which has counted nothing.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(alerts_a_minute: u32) -> Self {
+        Self {
+            alerts_a_minute,
+            minutes: BTreeMap::new(),
+            destinations: BTreeMap::new(),
+            by_time: BTreeSet::new(),
+            bursts: BTreeMap::new(),
+            changed: Changed::default(),
+        }
     }
 
     /// Counts one novelty, by the time of its contact's first packet, and says whether it is raised by itself.
@@ -106,7 +112,7 @@ impl Budget {
         *in_minute = in_minute.saturating_add(1);
         note(&mut self.changed.minutes, (minute, workload));
         note(&mut self.changed.destinations, destination_hash);
-        let workload_is_over = *in_minute > ALERTS_A_MINUTE;
+        let workload_is_over = *in_minute > self.alerts_a_minute;
         let destination_is_over = self.count_destination(workload, destination_hash, at);
         let (scope, minute) = match destination_is_over {
             _ if workload_is_over => (BurstScope::Workload(workload), minute),

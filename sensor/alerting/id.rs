@@ -2,11 +2,12 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{AlertId, AlertKind, Timestamp, WorkloadKey};
+use crate::model::{AlertId, AlertKind, Day, Timestamp, WorkloadKey};
 
 /// Sets ids of alerts apart from ids of bursts, and this way of writing them from any later one.
 const ALERT: &[u8] = b"firstcontact alert 1";
 const BURST: &[u8] = b"firstcontact burst 1";
+const FULL: &[u8] = b"firstcontact full 1";
 
 /// Returns the id of the alert about a workload, a destination and the contact's first packet.
 ///
@@ -31,6 +32,16 @@ pub fn burst_id(scope: &str, minute: i64) -> AlertId {
     Content::new(BURST)
         .field(scope.as_bytes())
         .field(&minute.to_be_bytes())
+        .id()
+}
+
+/// Returns the id of the alert about a workload that has no room in the budget of this setting on a day (rule A5).
+#[must_use]
+pub fn full_id(setting: &str, workload: &str, day: Day) -> AlertId {
+    Content::new(FULL)
+        .field(setting.as_bytes())
+        .field(workload.as_bytes())
+        .field(&day.0.to_be_bytes())
         .id()
 }
 
@@ -74,6 +85,10 @@ mod tests {
             burst_id("web", 28_333_333).to_string(),
             "979b5521a1900cf8bd071bba5b973e8b"
         );
+        assert_eq!(
+            full_id("[baseline] disk", "web", Day(19_675)).to_string(),
+            "032c6987bb97217e88779234ea51cd28"
+        );
     }
 
     #[test]
@@ -95,6 +110,10 @@ mod tests {
             burst_id("web", NOON.minute()),
             burst_id("web", NOON.minute() + 1),
             burst_id("example.edu", NOON.minute()),
+            full_id("[baseline] disk", "web", NOON.day()),
+            full_id("[baseline] disk", "web", Day(NOON.day().0 + 1)),
+            full_id("[baseline] disk", "webe", NOON.day()),
+            full_id("[baseline] destinations", "web", NOON.day()),
         ];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());

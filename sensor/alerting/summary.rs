@@ -1,6 +1,6 @@
 //! One sentence that a tired person understands at once.
 
-use super::budget::{ALERTS_A_MINUTE, DESTINATION_WINDOW, WORKLOADS_A_DESTINATION};
+use super::budget::{DESTINATION_WINDOW, WORKLOADS_A_DESTINATION};
 use super::severity::has_passed;
 use super::words::{day, duration, endpoint, flow_end, moment, octets, percent, plain, workload};
 use crate::model::NOTABLE_OCTETS;
@@ -11,11 +11,11 @@ use crate::model::{
 /// Returns the sentence of an alert; it is plain text without control characters, and every name in it is
 /// escaped and cut ([`plain`]).
 ///
-/// A burst is a destination's if the alert has a domain or an address, else the workload's.
+/// That of a burst is the one that it has: what it says depends on the settings ([`burst_summary`], [`full_summary`]).
 #[must_use]
 pub fn summary(alert: &Alert) -> String {
     match (alert.kind, alert.event) {
-        (AlertKind::Burst, _) => burst(alert),
+        (AlertKind::Burst, _) => alert.summary.clone(),
         (_, AlertEvent::Raised) => raised(alert),
         (_, AlertEvent::Updated) => updated(alert),
         (_, AlertEvent::Withdrawn) => withdrawn(alert),
@@ -151,7 +151,10 @@ fn withdrawn(alert: &Alert) -> String {
     }
 }
 
-fn burst(alert: &Alert) -> String {
+/// Returns the sentence of a burst where so many alerts a workload and minute are raised one by one. It is a destination's
+/// if the alert has a domain or an address, else the workload's.
+#[must_use]
+pub fn burst_summary(alert: &Alert, alerts_a_minute: u32) -> String {
     let has_destination = alert.destination.domain.is_some() || alert.destination.ip.is_some();
     let count = match alert.count {
         Some(1) => "1 more was".to_owned(),
@@ -164,7 +167,7 @@ fn burst(alert: &Alert) -> String {
         format!("{whom} is new to more than {WORKLOADS_A_DESTINATION} workloads within {minutes} minutes")
     } else {
         let who = workload(&alert.workload);
-        format!("{who} contacted more than {ALERTS_A_MINUTE} new destinations within a minute")
+        format!("{who} contacted more than {alerts_a_minute} new destinations within a minute")
     };
     let update = if alert.event == AlertEvent::Updated {
         "Update: "
@@ -174,6 +177,16 @@ fn burst(alert: &Alert) -> String {
     format!(
         "{update}{lead} around {}; {count} not raised one by one.",
         moment(alert.ts)
+    )
+}
+
+/// Returns the sentence of a workload that has no room in a budget: `setting` names it, `kept` says what fills it.
+#[must_use]
+pub fn full_summary(alert: &Alert, setting: &str, kept: &str) -> String {
+    let who = workload(&alert.workload);
+    format!(
+        "{who} contacted a destination for which the baseline has no room: {kept}, as many as `{setting}` allows. Such \
+         contacts are counted, and neither recorded nor raised one by one; this is told once a day."
     )
 }
 

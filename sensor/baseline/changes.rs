@@ -7,7 +7,7 @@ use crate::model::{Holder, JournalRow, Ledger, LedgerError, Page, StoredPair, Wo
 
 use super::loaded::Loaded;
 use super::pairs::{Baseline, PairPlace, short_hash};
-use super::part::Reader;
+use super::part::{Reader, Stays};
 
 /// Journal rows are folded into pages once they hold this many changes: a restart reads at most about so many, in less
 /// than a second, and a pair is written about once as a row and once in a page.
@@ -104,7 +104,7 @@ impl Baseline {
     /// Forgets what is expired of workloads in memory, and hands over what only journal rows hold, so that nothing stays
     /// there that is expired.
     fn tidy(&mut self, ledger: &dyn Ledger, numbers: Range<u32>, pages: &mut Vec<Page>) -> Result<(), LedgerError> {
-        let (sequence, cutoff) = (self.sequence, self.cutoff);
+        let (sequence, cutoff, stay) = (self.sequence, self.cutoff, self.stay());
         for id in numbers.map(WorkloadId) {
             if self.aside.since(id).is_some() {
                 self.load(ledger, id)?;
@@ -122,15 +122,24 @@ impl Baseline {
             let mut reader = Reader { ledger, shared };
             *loaded_pairs -= loaded.expire(cutoff, |key| short_hash(hasher, key.view()), &mut reader)?;
             if loaded.unfolded_since.is_some() {
-                pages.extend(loaded.take_pages(id, sequence, &mut reader)?);
+                pages.extend(loaded.take_pages(id, sequence, stay, &mut reader)?);
             }
         }
         Ok(())
     }
 
+    /// Returns in which form pages that are written stay in memory: ready to be changed while there is room.
+    const fn stay(&self) -> Stays {
+        if self.loaded_pairs > self.limit / 4 * 3 {
+            Stays::AsWritten
+        } else {
+            Stays::Ready
+        }
+    }
+
     /// Folds the workloads that are first to need journal rows, about `pairs` pairs of them.
     fn fold_oldest(&mut self, ledger: &dyn Ledger, pairs: usize, pages: &mut Vec<Page>) -> Result<(), LedgerError> {
-        let sequence = self.sequence;
+        let (sequence, stay) = (self.sequence, self.stay());
         let mut left = pairs;
         while left > 0
             && let Some((since, workload)) = self.unfolded.pop_front()
@@ -139,7 +148,7 @@ impl Baseline {
             if self.unfolded_since(workload) == Some(since) {
                 let was_aside = self.get(workload).is_none();
                 let (loaded, shared) = self.load(ledger, workload)?;
-                let folded = loaded.take_pages(workload, sequence, &mut Reader { ledger, shared })?;
+                let folded = loaded.take_pages(workload, sequence, stay, &mut Reader { ledger, shared })?;
                 let cost = if was_aside {
                     // It came into memory for this alone, and is the first to go.
                     loaded.used = 0;
@@ -160,7 +169,7 @@ impl Baseline {
         if self.loaded_pairs <= self.limit {
             return Ok(());
         }
-        let sequence = self.sequence;
+        let (sequence, stay) = (self.sequence, self.stay());
         if self.idle.is_empty() && sequence >= self.next_look {
             self.next_look = sequence + LOOK_EVERY;
             let numbered = (0_u32..).zip(&self.workloads);
@@ -181,7 +190,7 @@ impl Baseline {
             let pairs = loaded.len();
             if !loaded.is_clean() {
                 let shared = &mut self.shared;
-                let folded = loaded.take_pages(id, sequence, &mut Reader { ledger, shared })?;
+                let folded = loaded.take_pages(id, sequence, stay, &mut Reader { ledger, shared })?;
                 left = left.saturating_sub(folded.len() * StoredPair::A_PAGE as usize);
                 pages.extend(folded);
             } else if loaded.folded + UNCOMMITTED < sequence {

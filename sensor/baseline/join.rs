@@ -54,6 +54,7 @@ impl Baseline {
         self.write(ledger, PairPlace { workload, slot });
         let (loaded, _) = self.load(ledger, workload)?;
         let last = loaded.get(slot).unwrap_or(pair).last().day();
+        self.kept.move_pair(workload, indexed, Some(last));
         if indexed.is_none_or(|indexed| stretch(indexed) < stretch(last)) {
             self.recent.add(holder(workload, key, last));
         }

@@ -1,6 +1,8 @@
 //! The pairs of one workload in memory, each in the slot that it keeps on disk.
 
-use crate::model::{LedgerError, Page, Pair, PairKey, PairView, Places, StoredPage, StoredPair, Timestamp, WorkloadId};
+use crate::model::{
+    Day, LedgerError, Page, Pair, PairKey, PairView, Places, StoredPage, StoredPair, Timestamp, WorkloadId,
+};
 
 use super::part::{Entry, Part, Reader, Stays};
 
@@ -248,6 +250,7 @@ impl Loaded {
         &mut self,
         workload: WorkloadId,
         batch: u64,
+        stay: Stays,
         reader: &mut Reader<'_>,
     ) -> Result<Vec<Page>, LedgerError> {
         self.unfolded_since = None;
@@ -257,10 +260,8 @@ impl Loaded {
         let dirty = numbered.filter(|(_, part)| part.is_dirty());
         dirty
             .map(|(number, part)| {
-                let stays = match number as usize == last {
-                    true => Stays::Ready,
-                    false => Stays::AsWritten,
-                };
+                // More pairs are likely to come into the last one.
+                let stays = if number as usize == last { Stays::Ready } else { stay };
                 part.take_page(workload, number, batch, stays, reader)
             })
             .collect()
@@ -274,6 +275,15 @@ impl Loaded {
     /// Returns how many pairs are held.
     pub fn len(&self) -> usize {
         self.index.len()
+    }
+
+    /// Returns how many pairs had their last contact on a day or later.
+    pub fn count_from(&mut self, day: Option<Day>, reader: &mut Reader<'_>) -> Result<usize, LedgerError> {
+        let mut count = 0;
+        for part in &mut self.parts {
+            count += part.count_from(day, reader)?;
+        }
+        Ok(count)
     }
 
     /// Returns how many domains and addresses there are pairs with, attempts left out.

@@ -4,6 +4,7 @@
 //! epoch's journal row, later in pages, and entries of the index by destination with these. Nothing here judges a contact.
 
 mod aside;
+mod budget;
 mod changes;
 mod index;
 mod join;
@@ -19,6 +20,7 @@ mod measure;
 #[cfg(test)]
 mod tests;
 
+pub use budget::{Full, KeptPairs, Need};
 pub use changes::Folded;
 pub use pairs::{Baseline, ContactFacts, PairPlace};
 pub use window::{is_forgotten, is_known};

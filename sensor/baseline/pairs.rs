@@ -10,6 +10,7 @@ use crate::model::{
 };
 
 use super::aside::Aside;
+use super::budget::KeptPairs;
 use super::index::Recent;
 use super::loaded::Loaded;
 use super::part::Reader;
@@ -81,6 +82,8 @@ pub struct Baseline {
     pub(super) sequence: u64,
     /// Pairs whose last contact was before it are as absent, on disk or not.
     pub(super) cutoff: Timestamp,
+    /// How many pairs there are.
+    pub(super) kept: KeptPairs,
 }
 
 impl Baseline {
@@ -108,6 +111,7 @@ impl Baseline {
             next_look: 0,
             sequence: 0,
             cutoff: Timestamp::MIN,
+            kept: KeptPairs::default(),
         }
     }
 
@@ -118,6 +122,7 @@ impl Baseline {
     pub fn begin(&mut self, sequence: u64, present: Timestamp) {
         self.sequence = sequence;
         self.cutoff = present.minus(self.retention);
+        self.kept.begin(present);
     }
 
     /// Tells that a workload is new, so that the ledger need not be asked for its pairs.
@@ -136,6 +141,7 @@ impl Baseline {
             self.loaded_pairs -= loaded.len();
         }
         self.aside.take(workload);
+        self.kept.forget(workload);
     }
 
     /// Returns how many pairs are in memory.
@@ -226,21 +232,22 @@ impl Baseline {
         let retention = self.retention;
         let hash = self.hash(key);
         let (loaded, shared) = self.load(ledger, workload)?;
-        let (slot, is_new, is_notable, indexed) = match loaded.slot_of(key, hash, &mut Reader { ledger, shared })? {
+        let (slot, before, is_notable, indexed) = match loaded.slot_of(key, hash, &mut Reader { ledger, shared })? {
             Some(slot) => {
                 let Some(pair) = loaded.change(slot) else {
                     return Ok(PairPlace { workload, slot });
                 };
+                let before = pair.last().day();
                 let is_forgotten = window::is_forgotten(pair, contact.first, retention);
                 if is_forgotten {
                     *pair = Pair::new(contact.first);
                 }
-                let indexed = (!is_forgotten).then(|| pair.last().day());
+                let indexed = (!is_forgotten).then_some(before);
                 let is_notable = add(pair, contact) || is_forgotten || novelty.is_some();
                 if let Some(novelty) = novelty {
                     pair.set_novelty(novelty);
                 }
-                (slot, false, is_notable, indexed)
+                (slot, Some(before), is_notable, indexed)
             }
             None => {
                 // Whole before it is put anywhere: sharing the name and the key is an atomic step each, which waits for
@@ -252,16 +259,18 @@ impl Baseline {
                 }
                 let slot = loaded.add(key.clone(), hash, pair);
                 loaded.change(slot);
-                (slot, true, true, None)
+                (slot, None, true, None)
             }
         };
         let place = PairPlace { workload, slot };
-        self.loaded_pairs += usize::from(is_new);
+        let day = contact.last.day();
+        // An older contact leaves the last one as it is.
+        self.kept.move_pair(workload, before, before.max(Some(day)));
+        self.loaded_pairs += usize::from(before.is_none());
         self.note_unfolded(workload);
         if is_notable {
             self.write(ledger, place);
         }
-        let day = contact.last.day();
         if indexed.is_none_or(|indexed| stretch(indexed) < stretch(day)) {
             self.recent.add(holder(workload, key, day));
         }
@@ -288,6 +297,7 @@ impl Baseline {
         };
         let before = pair.last().day();
         let is_new_day = pair.extend(last);
+        let after = if is_new_day { pair.last().day() } else { before };
         pair.octets_out = pair.octets_out.saturating_add(octets_out);
         pair.octets_in = pair.octets_in.saturating_add(octets_in);
         if stretch(before) < stretch(last.day())
@@ -297,6 +307,7 @@ impl Baseline {
         }
         self.note_unfolded(place.workload);
         if is_new_day {
+            self.kept.move_pair(place.workload, Some(before), Some(after));
             self.write(ledger, place);
         }
         Ok(())

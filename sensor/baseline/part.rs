@@ -2,13 +2,13 @@
 //!
 //! A page is kept as the ledger gave it until somebody asks for one of its pairs: of a workload that comes into memory one
 //! pair is wanted, and to make all of them ready, with the names that they share with others, takes twice as long as to read
-//! them, and twice their memory. A full page that is written for the ledger goes back to that form.
+//! them, and twice their memory. Where memory is tight, a full page that is written for the ledger goes back to that form.
 
 use std::hint::black_box;
 use std::ops::BitXor;
 
 use crate::model::{
-    Ledger, LedgerError, Page, Pair, PairKey, PairKeyView, PairView, StoredPage, StoredPair, Timestamp, WorkloadId,
+    Day, Ledger, LedgerError, Page, Pair, PairKey, PairKeyView, PairView, StoredPage, StoredPair, Timestamp, WorkloadId,
 };
 
 use super::shared::Shared;
@@ -232,6 +232,17 @@ impl Part {
             }
         }
         Ok(())
+    }
+
+    /// Returns how many pairs had their last contact on a day or later.
+    pub fn count_from(&mut self, day: Option<Day>, reader: &mut Reader<'_>) -> Result<usize, LedgerError> {
+        if let Some(page) = &self.page
+            && Some(page.least.day()) < day
+        {
+            self.read_all(reader)?;
+        }
+        let ready = self.entries.iter().filter(|entry| Some(entry.pair.last().day()) >= day);
+        Ok(self.unread.count_ones() as usize + ready.count())
     }
 
     fn put_stored(&mut self, stored: StoredPair) {

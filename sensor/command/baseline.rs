@@ -1,5 +1,6 @@
 //! `sensor baseline`: what is known of workloads, and the tools that change it.
 
+mod budgets;
 mod export;
 mod find;
 mod forget;

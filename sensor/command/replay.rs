@@ -145,6 +145,10 @@ fn run(arguments: Arguments, progress: impl FnMut(Progress), done: impl FnOnce()
         count(Counter::AlertsUpdated),
         count(Counter::AlertsWithdrawn),
     );
+    let over = count(Counter::ContactsOverDestinations) + count(Counter::ContactsOverDisk);
+    if over > 0 {
+        eprintln!("{over} contacts were not recorded, since a budget was full; `sensor baseline stats` says which");
+    }
     if let Some(damage) = damage {
         return Err(Error::Run(damage.into()));
     }

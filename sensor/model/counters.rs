@@ -127,6 +127,10 @@ counters! {
     ContactsResolver = "contacts.resolver",
     /// Contacts by verdict: burst.
     ContactsBurst = "contacts.burst",
+    /// Contacts of which something was not recorded, since their workload has as many pairs as it may have (rule A5).
+    ContactsOverDestinations = "contacts.over_destinations",
+    /// Contacts of which something was not recorded, since pairs and alerts take as much disk as they may (rule A5).
+    ContactsOverDisk = "contacts.over_disk",
     /// Contacts that no name explains.
     ContactsUnexplained = "contacts.unexplained",
     /// Alerts raised.

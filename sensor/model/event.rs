@@ -38,6 +38,8 @@ pub enum EventKind {
     PrefixMissing,
     /// A table was full (rule F6).
     TableFull,
+    /// The baseline has no room for more, or nearly none (rule A5).
+    BudgetFull,
     /// Several segments look like one address space (rule W3).
     SegmentsAlike,
     /// Envelopes come from or go to an address outside (rule W2).
@@ -54,6 +56,7 @@ impl EventKind {
             Self::ClockBreak => "clock_break",
             Self::PrefixMissing => "prefix_missing",
             Self::TableFull => "table_full",
+            Self::BudgetFull => "budget_full",
             Self::SegmentsAlike => "segments_alike",
             Self::TunnelOutside => "tunnel_outside",
         }

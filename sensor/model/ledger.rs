@@ -11,6 +11,7 @@ use super::alert_record::AlertRecord;
 use super::budget::BudgetCounts;
 use super::evidence::{NameRow, NameWriter, SavedNames};
 use super::flow::{FlowEnd, FlowStart, Outcome};
+use super::kept::KeptCounts;
 use super::pair::{Pair, PairKey, PairKeyView};
 use super::present::RecentEpochs;
 use super::time::{Arrival, Timestamp};
@@ -306,6 +307,8 @@ pub struct Batch {
     pub counted: BudgetCounts,
     /// What earlier batches than this one said of the budget is of no more use; given where `counted` says something.
     pub counted_from: Option<u64>,
+    /// How many pairs and alerts are kept, as far as the batch changes that (rule A5).
+    pub kept: KeptCounts,
 }
 
 impl Batch {
@@ -333,6 +336,7 @@ impl Batch {
             state: None,
             counted: BudgetCounts::default(),
             counted_from: None,
+            kept: KeptCounts::default(),
         }
     }
 
@@ -364,6 +368,8 @@ pub struct Opening {
     pub state: JudgeState,
     /// What the alert budget counted, batch by batch, oldest first.
     pub counted: Vec<BudgetCounts>,
+    /// How many pairs and alerts are kept; counted by the ledger if no batch said so.
+    pub kept: KeptCounts,
     /// When the last batches were.
     pub recent: RecentEpochs,
 }

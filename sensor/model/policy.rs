@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::address::{Address, SegmentDetail};
+use super::kept::BaselineLimits;
 use super::time::Span;
 
 /// Everything that decides what the engine does.
@@ -157,8 +158,26 @@ pub struct BaselinePolicy {
     pub learning: Span,
     /// How long a workload learns that appears in a segment that has learnt.
     pub learning_new: Span,
+    /// How many pairs a workload may have (rule A5).
+    pub destinations: u32,
+    /// How many octets all pairs and alerts may take on disk (rule A5).
+    pub disk: u64,
+    /// How many novelties of a workload are raised one by one within a minute of packet time (rule A5).
+    pub alerts_a_minute: u32,
     /// Whether everything is learnt and nothing raised, as `--learn` asks.
     pub mode: BaselineMode,
+}
+
+impl BaselinePolicy {
+    /// Returns what the ledger may hold by this.
+    #[must_use]
+    pub const fn limits(&self) -> BaselineLimits {
+        BaselineLimits {
+            destinations: self.destinations,
+            disk: self.disk,
+            retention: self.retention,
+        }
+    }
 }
 
 /// Whether novelties are raised.
@@ -236,6 +255,12 @@ impl Default for Policy {
                 retention: Span::days(180),
                 learning: Span::days(14),
                 learning_new: Span::hours(24),
+                // No workload that works has so many; in memory they take some 11 MiB.
+                destinations: 100_000,
+                // Six times what ten million pairs count, and no disk of a server is so small.
+                disk: 4 << 30,
+                // One a second is more than a person reads, and a workload that is merely new has fewer destinations.
+                alerts_a_minute: 60,
                 mode: BaselineMode::Judge,
             },
             workloads: Vec::new(),

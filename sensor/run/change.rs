@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, KeptPairs};
 use crate::model::{
     Batch, Event, JudgeState, Ledger, Page, PairKey, Span, StoredPair, Timestamp, WorkloadId, WorkloadRecord,
 };
@@ -34,6 +34,7 @@ pub fn forget(
     let opening = store.opening()?;
     let at = opening.at.unwrap_or_default();
     let mut sequence = opening.next_sequence;
+    let mut kept = KeptPairs::new(None, opening.kept);
     let mut baseline = Baseline::new(Span::ZERO, Span(i64::MAX), IN_MEMORY);
     baseline.begin(sequence, Timestamp::MIN);
     baseline.resume(store, sequence)?;
@@ -49,30 +50,35 @@ pub fn forget(
     let mut forgotten = 0;
     for workload in workloads {
         for page in store.pages(workload)? {
-            let number = page.number;
-            let (mut kept, mut forgotten_here) = (Vec::new(), 0);
-            store.pairs(&page, None, &mut |stored| match is_forgotten(&stored) {
-                true => forgotten_here += 1,
-                false => kept.push(stored),
+            let (number, mut left, mut gone) = (page.number, Vec::new(), 0);
+            store.pairs(&page, None, &mut |stored| {
+                if is_forgotten(&stored) {
+                    kept.move_pair(workload, Some(stored.pair.last().day()), None);
+                    gone += 1;
+                } else {
+                    left.push(stored);
+                }
             })?;
-            if forgotten_here == 0 {
+            if gone == 0 {
                 continue;
             }
-            forgotten += forgotten_here;
-            let mut views = kept.iter().map(|stored| stored.view(workload));
-            let row = match kept.is_empty() {
+            forgotten += gone;
+            let mut views = left.iter().map(|stored| stored.view(workload));
+            let row = match left.is_empty() {
                 true => Vec::new(),
                 false => store.page_row(sequence, &mut views),
             };
             batch.pages.push(Page { workload, number, row });
         }
         if batch.pages.len() * StoredPair::A_PAGE as usize >= A_BATCH {
+            batch.kept = kept.take_changed(false);
             store.commit(&batch)?;
             sequence += 1;
             batch = Batch::empty(sequence, at);
         }
     }
     if !batch.is_empty() {
+        batch.kept = kept.take_changed(false);
         store.commit(&batch)?;
     }
     store.sync()?;

@@ -212,4 +212,11 @@ impl ImportTally {
     pub fn contacts(&self) -> u64 {
         self.counters.get(Counter::Contacts)
     }
+
+    /// Returns of how many contacts something was not recorded, since a budget was full (rule A5).
+    #[must_use]
+    pub fn unrecorded(&self) -> u64 {
+        let count = |counter| self.counters.get(counter);
+        count(Counter::ContactsOverDestinations) + count(Counter::ContactsOverDisk)
+    }
 }

@@ -69,6 +69,8 @@ impl Merging {
         // Neither window nor retention is asked for here.
         let limit = Limits::of(memory).pairs;
         let mut baseline = Baseline::new(Span::ZERO, Span(i64::MAX), limit);
+        // Nothing is left out: what is merged has to be the same in any order.
+        baseline.keep_within(None, opening.kept);
         baseline.begin(opening.next_sequence, Timestamp::MIN);
         baseline.resume(&*store, opening.next_sequence)?;
         let mut merging = Self {
@@ -249,6 +251,7 @@ impl Merging {
         batch.pages = folded.pages;
         batch.folded_through = folded.through;
         batch.holders = folded.holders;
+        batch.kept = self.baseline.kept_mut().take_changed(batch.is_empty());
         self.changes = 0;
         self.write(batch)
     }

@@ -3,6 +3,7 @@
 //! Every default is that of [`Policy::default`], or a constant here. Nothing is looked up, opened or bound but the
 //! files that the settings name; a value that is read is a value that can be used.
 
+mod budgets;
 mod document;
 mod refused;
 mod sections;
@@ -57,6 +58,12 @@ pub struct BaselineSettings {
     pub learning: Option<Span>,
     /// How long a workload learns that appears later, if the file says so.
     pub learning_new: Option<Span>,
+    /// How many pairs a workload may have.
+    pub destinations: u32,
+    /// How many octets pairs and alerts may take on disk.
+    pub disk: u64,
+    /// How many novelties of a workload are raised one by one within a minute.
+    pub alerts_a_minute: u32,
 }
 
 /// `[capture]`: what `sensor run` listens to. Replay has no use for it.
@@ -98,6 +105,9 @@ impl Default for Settings {
                 retention: policy.baseline.retention,
                 learning: None,
                 learning_new: None,
+                destinations: policy.baseline.destinations,
+                disk: policy.baseline.disk,
+                alerts_a_minute: policy.baseline.alerts_a_minute,
             },
             workloads: policy.workloads,
             aggregates: policy.aggregates,
@@ -164,6 +174,9 @@ impl Settings {
                 retention: self.baseline.retention,
                 learning: self.baseline.learning.unwrap_or(default.learning),
                 learning_new: self.baseline.learning_new.unwrap_or(default.learning_new),
+                destinations: self.baseline.destinations,
+                disk: self.baseline.disk,
+                alerts_a_minute: self.baseline.alerts_a_minute,
                 mode: BaselineMode::Judge,
             },
             workloads: self.workloads.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::budgets::budgets;
 use super::document::{Document, Table, Value};
 use super::refused::Refused;
 use super::sinks::{kept_lines, sinks};
@@ -40,7 +41,18 @@ const TABLES: [(&str, &[&str]); 12] = [
     ("wire", &["tunnels"]),
     ("segment", &["by", "name", "vni", "vlan", "key", "source"]),
     ("names", &["settle", "scopes", "resolvers", "trusted_servers"]),
-    ("baseline", &["window", "retention", "learning", "learning_new"]),
+    (
+        "baseline",
+        &[
+            "window",
+            "retention",
+            "learning",
+            "learning_new",
+            "destinations",
+            "disk",
+            "alerts_a_minute",
+        ],
+    ),
     ("destination", &["public_suffix_list"]),
     ("capture", &["interface", "listen", "ring"]),
     ("workload", &["name", "prefixes", "group", "segment", "owner", "scopes"]),
@@ -218,7 +230,7 @@ fn baseline(root: &Table<'_>, settings: &mut Settings) -> Result<(), Refused> {
     if let Some(value) = table.get("learning_new") {
         baseline.learning_new = Some(duration(&value)?);
     }
-    Ok(())
+    budgets(&table, baseline)
 }
 
 fn shown(span: Span) -> String {

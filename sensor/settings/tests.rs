@@ -116,6 +116,9 @@ window = "30d"
 retention = "60d"
 learning = "7d"
 learning_new = "12h"
+destinations = 5_000
+disk = "256MiB"
+alerts_a_minute = 20
 
 [capture]
 interface = "eth0"
@@ -170,6 +173,8 @@ url = "udp://[2001:db8::1]"
     assert_eq!(baseline.retention, Span::days(60));
     assert_eq!(baseline.learning, Span::days(7));
     assert_eq!(baseline.learning_new, Span::hours(12));
+    assert_eq!((baseline.destinations, baseline.disk), (5_000, 256 << 20));
+    assert_eq!(baseline.alerts_a_minute, 20);
 }
 
 #[test]
@@ -338,6 +343,22 @@ fn a_refusal_names_file_line_key_what_was_found_and_what_was_expected() {
         (
             "[[aggregate]]\nsuffix = \"cloud.example\"\n[[aggregate]]\nsuffix = \"Cloud.example.\"",
             "sensor.toml:4: aggregate[1].suffix: a second rule for cloud.example",
+        ),
+        (
+            "[baseline]\ndestinations = 0",
+            "sensor.toml:2: baseline.destinations: found 0, expected a number of destinations from 1 to 10000000",
+        ),
+        (
+            "[baseline]\ndestinations = 10000001",
+            "sensor.toml:2: baseline.destinations: found 10000001, expected a number of destinations from 1 to 10000000",
+        ),
+        (
+            "[baseline]\ndisk = \"1000KiB\"",
+            "sensor.toml:2: baseline.disk: found \"1000KiB\", expected at least 1.0 MiB",
+        ),
+        (
+            "[baseline]\nalerts_a_minute = \"60\"",
+            "sensor.toml:2: baseline.alerts_a_minute: found \"60\", expected a number of alerts from 1 to 10000",
         ),
         (
             "[[aggregate]]\nsuffix = \"cloud.example\"\ntenant = 1",

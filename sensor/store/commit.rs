@@ -9,6 +9,7 @@ use crate::model::{
 };
 
 use super::Store;
+use super::kept::LIMITS;
 use super::rows::Rows;
 use super::table::Table;
 use super::unfinished;
@@ -146,6 +147,7 @@ impl Store {
         changes.baseline(batch, writer.committed.folded_through, self.expiry.pair_cutoff())?;
         changes.alerts(batch, writer.committed.outbox_end)?;
         changes.contacts(batch)?;
+        changes.kept(batch)?;
         changes.names(batch)?;
         let trims_names = present.0.saturating_sub(writer.names_trimmed.0) >= NAMES_STEP;
         if trims_names {
@@ -325,6 +327,7 @@ impl Changes<'_> {
         }
         for workload in &batch.forgotten {
             self.delete(Table::Workloads, &v1::workload_key(*workload))?;
+            self.delete(Table::State, &v1::unrecorded_key(*workload))?;
         }
         if !batch.journal.is_empty() {
             let journal = self.rows.family(Table::Journal)?;
@@ -404,6 +407,27 @@ impl Changes<'_> {
             Some(state) => self.put_json(Table::State, STATE, state),
             None => Ok(()),
         }
+    }
+
+    fn kept(&mut self, batch: &Batch) -> Result<(), LedgerError> {
+        let kept = &batch.kept;
+        if kept.is_whole || kept.limits.is_some() {
+            self.put(Table::State, LIMITS, v1::encode_limits(kept.limits.as_ref()))?;
+        }
+        for (prefix, days) in [(&v1::PAIRS[..], &kept.pairs), (&v1::ALERTS[..], &kept.alerts)] {
+            for (day, count) in days {
+                let key = v1::day_key(prefix, *day);
+                match count {
+                    0 => self.delete(Table::State, &key)?,
+                    _ => self.put(Table::State, &key, v1::encode_count(*count))?,
+                }
+            }
+        }
+        for (workload, unrecorded) in &kept.unrecorded {
+            let row = v1::encode_unrecorded(unrecorded);
+            self.put(Table::State, &v1::unrecorded_key(*workload), row)?;
+        }
+        Ok(())
     }
 
     fn names(&mut self, batch: &Batch) -> Result<(), LedgerError> {

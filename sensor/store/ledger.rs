@@ -34,6 +34,7 @@ impl Ledger for Store {
             open: store.rows.read_all(Table::Open, .., |_, row| v1::decode_json(row))?,
             state: state.unwrap_or_default(),
             counted: store.counted()?,
+            kept: store.kept()?,
             recent: recent(&store.rows)?,
         })
     }

@@ -11,6 +11,7 @@ mod commit;
 mod expiry;
 mod folder;
 mod holders;
+mod kept;
 mod ledger;
 mod lengths;
 mod outbox;

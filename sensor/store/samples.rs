@@ -410,6 +410,25 @@ pub fn budget_counts() -> impl Strategy<Value = BudgetCounts> {
     })
 }
 
+pub fn kept_counts() -> impl Strategy<Value = KeptCounts> {
+    let limits =
+        (any::<u32>(), any::<u64>(), any::<i64>()).prop_map(|(destinations, disk, retention)| BaselineLimits {
+            destinations,
+            disk,
+            retention: Span(retention),
+        });
+    let days = || prop::collection::btree_map((-2..3_i32).prop_map(Day), 0..3_u64, 0..3);
+    let unrecorded = (any::<u64>(), time()).prop_map(|(contacts, latest)| Unrecorded { contacts, latest });
+    let unrecorded = prop::collection::btree_map((0..4_u32).prop_map(WorkloadId), unrecorded, 0..2);
+    (limits, days(), days(), unrecorded).prop_map(|(limits, pairs, alerts, unrecorded)| KeptCounts {
+        limits: Some(limits),
+        is_whole: true,
+        pairs: pairs.into_iter().collect(),
+        alerts: alerts.into_iter().collect(),
+        unrecorded: unrecorded.into_iter().collect(),
+    })
+}
+
 pub fn state() -> impl Strategy<Value = JudgeState> {
     (text(), address(), time(), any::<bool>()).prop_map(|(segment, address, since, has_learnt)| JudgeState {
         segments: vec![SegmentState {
@@ -440,10 +459,11 @@ prop_compose! {
         pending in prop::collection::vec(pending(0..4), 0..3),
         judged in prop::collection::vec((0..4_u64).prop_map(Arrival), 0..2),
         opened in prop::collection::vec(open_alert(), 0..3),
-        (closed, state, counted) in (
+        (closed, state, counted, kept) in (
             prop::collection::vec((0..4_u8).prop_map(|id| AlertId([id; 16])), 0..2),
             prop::option::of(state()),
             budget_counts(),
+            kept_counts(),
         ),
     ) -> Batch {
         Batch {
@@ -460,6 +480,7 @@ prop_compose! {
             closed,
             state,
             counted,
+            kept,
             ..Batch::empty(0, at)
         }
     }

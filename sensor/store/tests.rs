@@ -25,6 +25,13 @@ pub fn pairs_of(store: &Store, page: &StoredPage) -> Vec<StoredPair> {
     pairs
 }
 
+/// Returns counts of which some are replaced.
+fn put<K: Ord + Copy, V: Copy>(all: &[(K, V)], changed: Vec<(K, V)>) -> Vec<(K, V)> {
+    let mut all: BTreeMap<K, V> = all.iter().copied().collect();
+    all.extend(changed);
+    all.into_iter().collect()
+}
+
 /// The ledger as plain maps.
 #[derive(Default)]
 pub struct Plain {
@@ -40,6 +47,7 @@ pub struct Plain {
     open: BTreeMap<AlertId, OpenAlert>,
     state: JudgeState,
     counted: Vec<(u64, BudgetCounts)>,
+    kept: KeptCounts,
     recent: RecentEpochs,
 }
 
@@ -51,6 +59,20 @@ impl Plain {
         self.recent.put(RecentEpochs::place(batch.sequence), batch.at);
         self.workloads.extend(batch.workloads);
         self.workloads.retain(|id, _| !batch.forgotten.contains(id));
+        let KeptCounts {
+            limits,
+            is_whole,
+            pairs,
+            alerts,
+            unrecorded,
+        } = batch.kept;
+        self.kept.limits = limits.or(self.kept.limits);
+        self.kept.is_whole |= is_whole || limits.is_some();
+        for (all, changed) in [(&mut self.kept.pairs, pairs), (&mut self.kept.alerts, alerts)] {
+            *all = put(all, changed).into_iter().filter(|(_, count)| *count > 0).collect();
+        }
+        self.kept.unrecorded = put(&self.kept.unrecorded, unrecorded);
+        self.kept.unrecorded.retain(|(id, _)| !batch.forgotten.contains(id));
         if let Some(changes) = v1::decode_journal(&batch.journal) {
             self.journal.insert(batch.sequence, changes);
         }
@@ -104,6 +126,7 @@ impl Plain {
             open: self.open.values().cloned().collect(),
             state: self.state.clone(),
             counted: self.counted.iter().map(|(_, counts)| counts.clone()).collect(),
+            kept: self.kept.clone(),
             recent: self.recent.clone(),
         };
         assert_eq!(store.opening().unwrap(), opening);

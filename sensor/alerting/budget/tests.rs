@@ -4,6 +4,7 @@ use crate::model::SECOND;
 /// The start of a minute.
 const START: Timestamp = Timestamp(28_333_333 * 60 * SECOND);
 const WEB: WorkloadId = WorkloadId(1);
+const ALERTS_A_MINUTE: u32 = 60;
 
 fn seconds(n: i64) -> Timestamp {
     START.plus(Span::seconds(n))
@@ -11,7 +12,7 @@ fn seconds(n: i64) -> Timestamp {
 
 #[test]
 fn rule_a5_a_workload_raises_sixty_alerts_a_minute() {
-    let mut budget = Budget::new();
+    let mut budget = Budget::new(ALERTS_A_MINUTE);
     for n in 0..60 {
         assert_eq!(budget.admit(WEB, n, START), Admit::Raise);
     }
@@ -66,7 +67,7 @@ fn rule_a5_a_workload_raises_sixty_alerts_a_minute() {
 
 #[test]
 fn rule_a5_a_destination_is_raised_for_twenty_workloads_within_ten_minutes() {
-    let mut budget = Budget::new();
+    let mut budget = Budget::new(ALERTS_A_MINUTE);
     for n in 0..20 {
         assert_eq!(budget.admit(WorkloadId(n), 7, seconds(i64::from(n))), Admit::Raise);
     }
@@ -111,7 +112,7 @@ fn rule_a5_a_destination_is_raised_for_twenty_workloads_within_ten_minutes() {
 
 #[test]
 fn a_lasting_burst_of_a_destination_is_told_every_ten_minutes() {
-    let mut budget = Budget::new();
+    let mut budget = Budget::new(ALERTS_A_MINUTE);
     let mut first = Vec::new();
     for n in 0..240_u32 {
         let at = seconds(i64::from(n) * 10);
@@ -127,7 +128,7 @@ fn a_lasting_burst_of_a_destination_is_told_every_ten_minutes() {
 
 #[test]
 fn a_step_back_of_time_starts_a_new_count() {
-    let mut budget = Budget::new();
+    let mut budget = Budget::new(ALERTS_A_MINUTE);
     let earlier = START.minus(Span::days(3));
     for at in [START, earlier, START] {
         for n in 0..60 {
@@ -139,7 +140,7 @@ fn a_step_back_of_time_starts_a_new_count() {
 
 #[test]
 fn memory_is_bounded_and_the_present_is_kept() {
-    let mut budget = Budget::new();
+    let mut budget = Budget::new(ALERTS_A_MINUTE);
     for n in 0..40_000_u32 {
         budget.admit(WorkloadId(n), u64::from(n), START);
     }

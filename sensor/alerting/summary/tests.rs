@@ -223,17 +223,29 @@ fn a_withdrawal_says_what_the_address_is() {
 #[test]
 fn a_burst_is_of_a_workload_or_of_a_destination() {
     assert_eq!(
-        summary(&burst_alert(BurstOf::Workload)),
-        "web (10.1.0.5) contacted more than 60 new destinations within a minute around 2023-11-14 22:13:20 UTC; \
+        burst_summary(&burst_alert(BurstOf::Workload), 50),
+        "web (10.1.0.5) contacted more than 50 new destinations within a minute around 2023-11-14 22:13:20 UTC; \
          77 more were not raised one by one."
     );
     let mut alert = burst_alert(BurstOf::Destination);
     alert.event = AlertEvent::Updated;
     alert.count = Some(1);
     assert_eq!(
-        summary(&alert),
+        burst_summary(&alert, 50),
         "Update: example.edu (paste.example.edu, 203.0.113.7:443/tcp) is new to more than 20 workloads within 10 \
          minutes around 2023-11-14 22:13:20 UTC; 1 more was not raised one by one."
+    );
+}
+
+#[test]
+fn a_budget_that_is_full_is_named_with_its_setting() {
+    let mut alert = burst_alert(BurstOf::Workload);
+    alert.summary = full_summary(&alert, "[baseline] destinations", "it has 100000 pairs");
+    assert_eq!(
+        summary(&alert),
+        "web (10.1.0.5) contacted a destination for which the baseline has no room: it has 100000 pairs, as many as \
+         `[baseline] destinations` allows. Such contacts are counted, and neither recorded nor raised one by one; this is \
+         told once a day."
     );
 }
 

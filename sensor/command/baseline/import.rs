@@ -86,6 +86,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
         merged.pairs,
         merged.changed
     );
+    if tally.unrecorded() > 0 {
+        eprintln!(
+            "{} contacts were not recorded, since a budget of `[baseline]` was full",
+            tally.unrecorded()
+        );
+    }
     let unread = unread(&faults);
     let Some(damage) = damage else { return unread };
     if let Err(error) = unread {

@@ -9,6 +9,7 @@ use crate::store::Store;
 use crate::views::segment_text;
 
 use super::super::exit::Error;
+use super::budgets::{Budgets, Counting};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -30,6 +31,7 @@ struct Figures {
     segments: Vec<SegmentLine>,
     resolvers: usize,
     pairs: BTreeMap<&'static str, u64>,
+    budgets: Budgets,
     journal: Journal,
     /// Octets of each table's files.
     octets: BTreeMap<&'static str, u64>,
@@ -71,6 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
     for (kind, count) in &figures.pairs {
         writeln!(out, "  {kind:<18} {count}")?;
     }
+    figures.budgets.write(&mut out)?;
     let Journal { rows, changes } = figures.journal;
     writeln!(out, "journal      {changes} changes in {rows} rows")?;
     writeln!(out, "octets of files, without what is only in the log")?;
@@ -84,11 +87,15 @@ fn figures(store: &Store) -> Result<Figures, Error> {
     let standing = store.standing()?;
     let extent = store.extent()?;
     let mut kinds = [0_u64; PairKind::ALL.len()];
+    let (kept, present) = (store.kept()?, store.present());
+    let mut budgets = Counting::new(&kept, present);
     let pairs = store.all_pairs()?;
     let mut groups = BTreeMap::new();
     let mut learning = 0;
     for (id, record) in &standing.workloads {
-        for stored in pairs.of(*id)? {
+        let own = pairs.of(*id)?;
+        budgets.take(record, &own);
+        for stored in own {
             if let Some(count) = kinds.get_mut(PairKind::from(&stored.key) as usize) {
                 *count += 1;
             }
@@ -107,6 +114,7 @@ fn figures(store: &Store) -> Result<Figures, Error> {
         groups,
         segments: standing.state.segments.iter().map(SegmentLine::from).collect(),
         resolvers: standing.state.resolvers.len(),
+        budgets: budgets.finish(&kept, &standing.workloads),
         pairs: counted.map(|(kind, count)| (kind.name(), count)).collect(),
         journal: Journal {
             rows: extent.journal_rows,

@@ -1,6 +1,7 @@
 //! Raising, updating and withdrawing alerts (rules A1 to A3, A5).
 
 use crate::alerting::{Facts, assess, links, reassess, summary, techniques};
+use crate::baseline::Need;
 use crate::enrichment::community_id;
 use crate::model::{
     Alert, AlertBaseline, AlertDestination, AlertEvent, AlertFlow, AlertId, AlertKind, AlertRecord, AlertState,
@@ -84,6 +85,9 @@ impl Judge {
 
     pub(super) fn put_out(&mut self, record: AlertRecord) {
         self.out.batch.durability = Durability::Synced;
+        if record.alert.revision == 1 {
+            self.baseline.kept_mut().add_alert(record.alert.ts);
+        }
         self.out.batch.deliver.push(record.alert.clone());
         self.open.hold(self.out.batch.sequence, record.clone());
         self.out.batch.alerts.push(record);
@@ -347,7 +351,9 @@ impl Judge {
         if contact.outcome.is_attempt() {
             // Recorded as an attempt only (rule B3).
             let place = match new {
-                Some(new) => Some(self.record_attempt(contact, who, meaning, new, alert.map(|_| Fate::Raised))?),
+                Some(new) => {
+                    self.record_attempt(contact, who, meaning, new, alert.map(|_| Fate::Raised), Need::Pair)?
+                }
                 None => None,
             };
             if let Some(judged) = self.contacts.judged.get_mut(contact.flow) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::alerting::{Budget, COUNTS_LAST, EndedBurst, FULL, burst_id, links, summary};
+use crate::alerting::{Budget, COUNTS_LAST, EndedBurst, FULL, burst_id, burst_summary, links};
 use crate::model::{
     Address, Alert, AlertDestination, AlertKind, AlertRecord, AlertState, AlertWorkload, BudgetCounts, BurstScope,
     Counter, LedgerError, Lowered, SECOND, Severity, Timestamp, WorkloadKey,
@@ -88,7 +88,7 @@ impl Judge {
         let has_ended = !ended.is_empty();
         if is_over {
             // All is told: the next input is counted by itself.
-            self.budget = Budget::new();
+            self.budget = Budget::new(self.policy.baseline.alerts_a_minute);
             self.counted.clear();
             if std::mem::take(&mut self.counted.is_kept) {
                 self.out.batch.counted_from = Some(self.out.batch.sequence);
@@ -173,7 +173,7 @@ impl Judge {
         alert.baseline.window_days = u32::try_from(self.policy.baseline.window.whole_days()).unwrap_or(u32::MAX);
         alert.attack = vec!["T1568".to_owned()];
         alert.count = Some(burst.count);
-        alert.summary = summary(&alert);
+        alert.summary = burst_summary(&alert, self.policy.baseline.alerts_a_minute);
         alert
     }
 }

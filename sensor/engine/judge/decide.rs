@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::alerting::Admit;
-use crate::baseline::PairPlace;
+use crate::baseline::{Need, PairPlace};
 use crate::model::{
     Address, AlertEvidence, AlertId, BaselineMode, BurstScope, Counter, DestinationKeys, Fate, LedgerError, Novelty,
     Span, Timestamp, Unexplained, Verdict,
@@ -104,11 +104,17 @@ impl Judge {
         if contact.outcome.is_attempt() {
             return self.judge_attempt(contact, who, &meaning, new, until);
         }
-        let (verdict, alert) = match &new {
-            None => (Verdict::Known, None),
-            Some(new) => self.decide(&contact, who, &meaning, new, until)?,
+        let (verdict, alert, need) = match &new {
+            None => (Verdict::Known, None, Need::Pair),
+            Some(new) if self.has_room(who, &new.key)? => {
+                let (verdict, alert) = self.decide(&contact, who, &meaning, new, until)?;
+                (verdict, alert, Need::Pair)
+            }
+            // It could not be recorded that it was raised, so that each further contact would raise it again (rule A5).
+            Some(_) => (Verdict::Burst, None, Need::Novelty),
         };
-        let places = self.record(&contact, who, &meaning, new.as_ref().zip(fate_of(verdict)))?;
+        let novel = new.as_ref().zip(fate_of(verdict));
+        let places = self.record(&contact, who, &meaning, novel, need)?;
         self.write_contact(&contact, who, &meaning, verdict);
         // An alert that was stored before is not raised again (rule A2), nor updated by what repeats it.
         let raised = alert.filter(|id| verdict == Verdict::New && self.open.is_open(*id));
@@ -147,27 +153,27 @@ impl Judge {
         }
         let key = new.key.attempted();
         let is_repeat = self.baseline.is_known(&*self.ledger, who.id, &key, at)?;
-        let (verdict, fate, alert) = if is_repeat {
-            (Verdict::Attempt, None, None)
-        } else {
+        let (verdict, fate, alert, need) = if is_repeat {
+            (Verdict::Attempt, None, None, Need::Pair)
+        } else if self.has_room(who, &key)? {
             let (verdict, alert) = self.decide(&contact, who, meaning, &new, until)?;
             let fate = fate_of(verdict);
             if verdict == Verdict::New {
-                (Verdict::Attempt, fate, alert)
+                (Verdict::Attempt, fate, alert, Need::Pair)
             } else {
-                (verdict, fate, alert)
+                (verdict, fate, alert, Need::Pair)
             }
+        } else {
+            (Verdict::Burst, None, None, Need::Novelty)
         };
-        let place = self.record_attempt(&contact, who, meaning, &new, fate)?;
+        let place = self.record_attempt(&contact, who, meaning, &new, fate, need)?;
         self.write_contact(&contact, who, meaning, verdict);
         let raised = alert.filter(|id| verdict == Verdict::Attempt && self.open.is_open(*id));
-        let mut places = SmallVec::new();
-        places.push(place);
-        self.follow(&contact, places, Sequel::Attempt(raised));
+        self.follow(&contact, place.into_iter().collect(), Sequel::Attempt(raised));
         Ok(())
     }
 
-    /// Records an attempt at a destination that is new.
+    /// Records an attempt at a destination that is new, if there is room (rule A5).
     pub(super) fn record_attempt(
         &mut self,
         contact: &Contact,
@@ -175,15 +181,21 @@ impl Judge {
         meaning: &Meaning,
         new: &NewThing<'_>,
         fate: Option<Fate>,
-    ) -> Result<PairPlace, LedgerError> {
+        need: Need,
+    ) -> Result<Option<PairPlace>, LedgerError> {
         let key = new.key.attempted();
+        if let Some(full) = self.baseline.no_room(&*self.ledger, who.id, &key, need)? {
+            self.leave_out(contact, who, full)?;
+            return Ok(None);
+        }
         let facts = facts_of(contact, meaning);
         let novelty = fate.map(|fate| Novelty {
             at: contact.first,
             fate,
         });
         self.registry.seen(who.id, contact.last);
-        self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)
+        let place = self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)?;
+        Ok(Some(place))
     }
 
     /// Says whether a contact of the same workload with the same address, begun by `until`, got through and only waits for

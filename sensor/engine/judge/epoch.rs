@@ -141,6 +141,7 @@ impl Judge {
         self.keep_counts(mark.now);
         self.tell_learnt(mark.now);
         self.sweep(mark.now);
+        self.tell_disk(mark.now);
         if let Ending::Stretch(by) = mark.ending {
             self.shift(by, mark.now);
         }
@@ -357,12 +358,16 @@ impl Judge {
             for workload in &batch.forgotten {
                 self.baseline.forget_workload(*workload);
             }
+            if !batch.forgotten.is_empty() {
+                self.room.forget();
+            }
         }
         batch.workloads = self.registry.take_changed();
         let folded = self.baseline.fold(&*self.ledger, due)?;
         batch.pages = folded.pages;
         batch.folded_through = folded.through;
         batch.holders = folded.holders;
+        batch.kept = self.baseline.kept_mut().take_changed(batch.is_empty());
         if !batch.is_empty() {
             self.recent.put(RecentEpochs::place(batch.sequence), batch.at);
             self.next_sequence += 1;

@@ -1,5 +1,6 @@
 //! Following flows: which are contacts, which may be judged now, and what becomes of judged ones.
 
+use crate::baseline::Need;
 use crate::flow::{FlowUpdate, Side};
 use crate::model::{Arrival, Counter, Fate, FlowEnd, FlowStart, LedgerError, NOTABLE_OCTETS, Timestamp};
 
@@ -155,7 +156,8 @@ impl Judge {
         let meaning = self.meaning(&contact, who, candidates, until)?;
         // The pair of what is new names the alert that told of the attempt.
         let new = self.novelty(&contact, who, &meaning)?;
-        let places = self.record(&contact, who, &meaning, new.as_ref().map(|new| (new, Fate::Raised)))?;
+        let novel = new.as_ref().map(|new| (new, Fate::Raised));
+        let places = self.record(&contact, who, &meaning, novel, Need::Pair)?;
         self.update_alert(id, &contact)?;
         self.follow(&contact, places, Sequel::Alert(id));
         Ok(())

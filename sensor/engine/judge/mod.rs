@@ -25,6 +25,7 @@ mod record;
 mod records;
 mod registry;
 mod resume;
+mod room;
 
 #[cfg(test)]
 mod tests;
@@ -132,6 +133,7 @@ pub struct Judge {
     has_saved_names: bool,
     detected: Vec<ResolverState>,
     full: full::Told,
+    room: room::Told,
     outside: HashMap<Segment, outside::Outside, foldhash::quality::RandomState>,
     next_sequence: u64,
     /// When the last batches were.
@@ -153,6 +155,7 @@ impl Judge {
         let opening = setup.ledger.opening()?;
         let policy = setup.policy;
         let mut baseline = Baseline::new(policy.baseline.window, policy.baseline.retention, setup.limits.pairs);
+        baseline.keep_within(Some(policy.baseline.limits()), opening.kept);
         baseline.begin(opening.next_sequence, opening.recent.least());
         baseline.resume(&*setup.ledger, opening.next_sequence)?;
         let mut judge = Self {
@@ -169,7 +172,7 @@ impl Judge {
             loss: Loss::default(),
             contacts: Contacts::default(),
             open: open::Open::default(),
-            budget: Budget::new(),
+            budget: Budget::new(policy.baseline.alerts_a_minute),
             counted: bursts::Counted::default(),
             burst_names: HashMap::new(),
             alike: alike::Alike::default(),
@@ -179,6 +182,7 @@ impl Judge {
             has_saved_names: false,
             detected: Vec::new(),
             full: full::Told::default(),
+            room: room::Told::default(),
             outside: HashMap::default(),
             next_sequence: opening.next_sequence,
             recent: opening.recent,

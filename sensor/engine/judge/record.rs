@@ -4,7 +4,7 @@ use std::iter;
 
 use smallvec::SmallVec;
 
-use crate::baseline::{ContactFacts, PairPlace};
+use crate::baseline::{ContactFacts, Full, Need, PairPlace};
 use crate::model::{
     ContactDestination, ContactEnd, ContactRecord, Counter, Fate, LedgerError, Novelty, PairKey, Record, Verdict,
 };
@@ -16,18 +16,21 @@ use super::novelty::NewThing;
 use super::registry::Who;
 
 impl Judge {
-    /// Records a contact under its domain, its tenant and its address (rule B1).
+    /// Records a contact under its domain, its tenant and its address (rule B1), as far as there is room (rule A5).
     pub(super) fn record(
         &mut self,
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
         novel: Option<(&NewThing<'_>, Fate)>,
+        need: Need,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let mut places = self.record_names(contact, who, meaning, novel)?;
         let address = PairKey::Address(contact.responder.ip);
-        places.push(self.record_key(&address, contact, who, meaning, novel)?);
-        Ok(places)
+        let names = meaning.destination();
+        let names = names
+            .into_iter()
+            .flat_map(|keys| iter::once(&keys.domain).chain(&keys.tenant));
+        self.record_keys(names.chain([&address]), contact, who, meaning, novel, need)
     }
 
     /// Records a contact under its domain and its tenant.
@@ -38,31 +41,42 @@ impl Judge {
         meaning: &Meaning,
         novel: Option<(&NewThing<'_>, Fate)>,
     ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
-        let mut places = SmallVec::new();
-        if let Some(keys) = meaning.destination() {
-            for key in iter::once(&keys.domain).chain(&keys.tenant) {
-                places.push(self.record_key(key, contact, who, meaning, novel)?);
-            }
-        }
-        Ok(places)
+        let names = meaning.destination();
+        let names = names
+            .into_iter()
+            .flat_map(|keys| iter::once(&keys.domain).chain(&keys.tenant));
+        self.record_keys(names, contact, who, meaning, novel, Need::Pair)
     }
 
-    fn record_key(
+    fn record_keys<'a>(
         &mut self,
-        key: &PairKey,
+        keys: impl Iterator<Item = &'a PairKey>,
         contact: &Contact,
         who: Who,
         meaning: &Meaning,
         novel: Option<(&NewThing<'_>, Fate)>,
-    ) -> Result<PairPlace, LedgerError> {
-        let fate = novel.filter(|(new, _)| *new.key == *key).map(|(_, fate)| fate);
-        let novelty = fate.map(|fate| Novelty {
-            at: contact.first,
-            fate,
-        });
-        let facts = facts_of(contact, meaning);
-        self.registry.seen(who.id, contact.last);
-        self.baseline.record(&*self.ledger, who.id, key, &facts, novelty)
+        need: Need,
+    ) -> Result<SmallVec<[PairPlace; 3]>, LedgerError> {
+        let mut places = SmallVec::new();
+        let mut full: Option<Full> = None;
+        for key in keys {
+            if let Some(no_room) = self.baseline.no_room(&*self.ledger, who.id, key, need)? {
+                full = Some(no_room);
+                continue;
+            }
+            let fate = novel.filter(|(new, _)| *new.key == *key).map(|(_, fate)| fate);
+            let novelty = fate.map(|fate| Novelty {
+                at: contact.first,
+                fate,
+            });
+            let facts = facts_of(contact, meaning);
+            self.registry.seen(who.id, contact.last);
+            places.push(self.baseline.record(&*self.ledger, who.id, key, &facts, novelty)?);
+        }
+        if let Some(full) = full {
+            self.leave_out(contact, who, full)?;
+        }
+        Ok(places)
     }
 
     /// Counts a verdict and writes the contact's record.

@@ -1,6 +1,6 @@
 //! Keys: big endian, so that rows lie in the order of what they are named after.
 
-use crate::model::{AlertId, Timestamp, WorkloadId};
+use crate::model::{AlertId, Day, Timestamp, WorkloadId};
 
 /// How many leading bits of a destination's hash name its bucket in the index by destination.
 ///
@@ -25,6 +25,37 @@ pub const fn counted_key(sequence: u64) -> [u8; 16] {
 /// Reads a key of [`counted_key`].
 pub fn from_counted_key(key: &[u8]) -> Option<u64> {
     from_sequence_key(key.strip_prefix(&COUNTED)?)
+}
+
+/// Before a day in the key of how many pairs had their last contact on it.
+pub const PAIRS: [u8; 6] = *b"pairs:";
+
+/// Before a day in the key of how many alerts there are whose contact began on it.
+pub const ALERTS: [u8; 7] = *b"alerts:";
+
+/// Before a workload in the key of what was not recorded of it.
+pub const UNRECORDED: [u8; 11] = *b"unrecorded:";
+
+/// Returns the key of a count of a day; days lie in their order.
+pub fn day_key(prefix: &[u8], day: Day) -> Vec<u8> {
+    let number = day.0.cast_unsigned() ^ (1 << 31);
+    [prefix, &number.to_be_bytes()].concat()
+}
+
+/// Reads a key of [`day_key`].
+pub fn from_day_key(prefix: &[u8], key: &[u8]) -> Option<Day> {
+    let number = key.strip_prefix(prefix)?.try_into().ok().map(u32::from_be_bytes)?;
+    Some(Day((number ^ (1 << 31)).cast_signed()))
+}
+
+/// Returns the key of what was not recorded of a workload.
+pub fn unrecorded_key(workload: WorkloadId) -> Vec<u8> {
+    [&UNRECORDED[..], &workload_key(workload)].concat()
+}
+
+/// Reads a key of [`unrecorded_key`].
+pub fn from_unrecorded_key(key: &[u8]) -> Option<WorkloadId> {
+    from_workload_key(key.strip_prefix(&UNRECORDED)?)
 }
 
 /// Returns the key of what is numbered by batch, outbox line or arrival.
@@ -129,6 +160,18 @@ mod tests {
         let key = page_key(WorkloadId(7), 3);
         assert!(key.starts_with(&workload_key(WorkloadId(7))));
         assert_eq!(workload_of_page(&key), Some((WorkloadId(7), 3)));
+    }
+
+    #[test]
+    fn counts_lie_in_the_order_of_their_days() {
+        let days = [Day(i32::MIN), Day(-1), Day(0), Day(20_000), Day(i32::MAX)];
+        assert!(days.is_sorted_by_key(|&day| day_key(&PAIRS, day)));
+        for day in days {
+            assert_eq!(from_day_key(&PAIRS, &day_key(&PAIRS, day)), Some(day));
+            assert_eq!(from_day_key(&ALERTS, &day_key(&PAIRS, day)), None);
+        }
+        let key = unrecorded_key(WorkloadId(7));
+        assert_eq!(from_unrecorded_key(&key), Some(WorkloadId(7)));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod budget;
 mod holder;
+mod kept;
 mod key;
 mod name;
 mod octets;
@@ -20,9 +21,11 @@ mod workload;
 
 pub use budget::{decode_budget, encode_budget};
 pub use holder::{decode_holders, encode_holders};
+pub use kept::{decode_count, decode_limits, decode_unrecorded, encode_count, encode_limits, encode_unrecorded};
 pub use key::{
-    COUNTED, alert_id_of, bucket, counted_key, from_counted_key, from_sequence_key, from_workload_key, last_use_key,
-    names_key, page_key, recent_key, sequence_key, sink_key, sink_of, workload_key, workload_of_page,
+    ALERTS, COUNTED, PAIRS, UNRECORDED, alert_id_of, bucket, counted_key, day_key, from_counted_key, from_day_key,
+    from_sequence_key, from_unrecorded_key, from_workload_key, last_use_key, names_key, page_key, recent_key,
+    sequence_key, sink_key, sink_of, unrecorded_key, workload_key, workload_of_page,
 };
 pub use name::{NameRows, decode_names, end_names, rows_of};
 pub use page::{decode_page, encode_page, page_batch, page_pairs, page_slots, page_span};

@@ -8,6 +8,8 @@ mod clock;
 mod contacts;
 mod flood;
 mod full;
+mod kept;
 mod names;
 mod restart;
+mod room;
 mod segments;
