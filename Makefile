@@ -53,7 +53,7 @@ fuzz: setup ## coverage-guided fuzzing of each target (SECONDS=60), the whole oc
 
 crash: build ## kill replays, live sensors beside rsyslog (root) and a process that commits, at random; cut logs as power cuts do, fill disks (KILLS=1000)
 	@scripts/setup.sh --tests
-	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --lib store::crash -- --nocapture --test-threads=1
+	FIRSTCONTACT_KILLS=$$(($(KILLS) / 10)) $(CARGO) test --release --locked --lib store::crash -- --nocapture --test-threads=1
 	FIRSTCONTACT_KILLS=$(KILLS) $(CARGO) test --release --locked --test all crash:: -- --nocapture --test-threads=1
 	SENSOR="$(BIN)/sensor" tests/lab/crash.sh $$(($(KILLS) / 4))
 	SENSOR="$(BIN)/sensor" REPLAY="$(BIN)/replay" tests/lab/disk.sh
