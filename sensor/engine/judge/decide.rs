@@ -292,7 +292,8 @@ impl Judge {
         })
     }
 
-    /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert, and returns its id, if that is the decision.
+    /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert, and returns its id, if that is the decision
+    /// and it was not stored before.
     fn decide(
         &mut self,
         contact: &Contact,
@@ -320,7 +321,7 @@ impl Judge {
             return Ok((Verdict::Burst, None));
         }
         let id = self.alert_id(new, who, contact.first);
-        self.raise(id, contact, who, meaning, new, until, None)?;
-        Ok((Verdict::New, Some(id)))
+        let is_raised = self.raise(id, contact, who, meaning, new, until, None)?;
+        Ok((Verdict::New, is_raised.then_some(id)))
     }
 }
