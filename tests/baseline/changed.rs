@@ -57,6 +57,36 @@ fn what_is_forgotten_is_new_again_and_nothing_else_is() {
 }
 
 #[test]
+fn rule_a2_what_is_forgotten_and_seen_again_touches_no_alert_that_an_answer_may_still_explain() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let state = folder.path().join("state");
+    let mut capture = Capture::new();
+    let [from, to] = ["10.1.0.5:41000", "192.0.2.1:443"];
+    let filler = |capture: &mut Capture, at: i64| {
+        let [from, to] = ["10.1.9.9:5000", "10.1.9.8:5000"].map(frames::endpoint);
+        capture.udp(at, from, to, &at.to_be_bytes());
+    };
+    // Nobody answers for longer than settle, then it gets through.
+    let syn = frames::Segment {
+        flags: frames::SYN,
+        sequence: 1000,
+        payload: 0,
+        captured: 0,
+    };
+    capture.segment(0, frames::endpoint(from), frames::endpoint(to), syn);
+    filler(&mut capture, 7 * frames::SECOND);
+    capture.tcp(10 * frames::SECOND, from, to, 1, 1);
+    filler(&mut capture, 12 * frames::SECOND);
+    let first = judge(&state, &capture);
+    assert_eq!(raised(&first), ["192.0.2.1"]);
+    done(&baseline("forget", &state, &["--workload", "web", "--ip", "192.0.2.1"]));
+    let again = judge(&state, &capture);
+    assert_eq!(again.alerts, Vec::<Value>::new());
+    let verdicts: Vec<&Value> = again.contacts.iter().map(|contact| &contact["verdict"]).collect();
+    assert_eq!(verdicts, ["attempt", "new"]);
+}
+
+#[test]
 fn a_whole_workload_and_all_before_a_time_are_forgotten() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let state = folder.path().join("state");

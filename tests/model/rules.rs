@@ -12,6 +12,8 @@ pub const DAY: i64 = 86_400 * SECOND;
 const WINDOW: i64 = 90 * DAY;
 /// "Retention 180 d" (numbers).
 const RETENTION: i64 = 180 * DAY;
+/// "Settle 5 s" (numbers).
+const SETTLE: i64 = 5 * SECOND;
 /// "The active days of the last 128" (B5).
 const DAYS_KEPT: i64 = 128;
 
@@ -92,6 +94,12 @@ impl Pair {
         days.filter(|day| newest - day < DAYS_KEPT).collect()
     }
 
+    /// Says whether it was only seen again, with how many octets (docs/state.md).
+    fn is_nothing_new(&self, before: &Self) -> bool {
+        let days = |pair: &Self| (pair.first, pair.kept_days());
+        days(self) == days(before) && self.ports == before.ports && self.names == before.names
+    }
+
     /// Two sensors' pairs as one (docs/baseline.md, "Merging").
     fn merged(&self, other: &Self) -> Self {
         let order = |novelty: &(i64, String)| (novelty.1 == "raised", novelty.0);
@@ -155,6 +163,9 @@ pub struct Ledger {
     pub present: Option<i64>,
     /// The latest time at which everything was expired.
     pub aged: Option<i64>,
+    /// What is on disk of pairs that were seen again since, with nothing new about it: a kill leaves that
+    /// (docs/state.md, "When something is on disk").
+    pub behind: BTreeMap<(String, Key), Pair>,
 }
 
 impl Ledger {
@@ -230,7 +241,12 @@ impl Ledger {
     /// What is new about a contact: its domain, else its tenant, else nothing; its address if it has no name (B2, D3).
     fn novelty(&self, contact: &Contact) -> Option<Key> {
         let mut keys = contact.judged_by().into_iter();
-        keys.find(|key| !self.is_known(&contact.workload(), key, contact.first))
+        let new = keys.find(|key| !self.is_known(&contact.workload(), key, contact.first))?;
+        // "One novelty, one alert" (A1): it is that of a contact that begins within settle and was judged before.
+        let pair = self.pair(&contact.workload(), &new, contact.first);
+        let novelty = pair.and_then(|pair| pair.novelty.as_ref());
+        let is_told = novelty.is_some_and(|(at, _)| (contact.first + 1..=contact.first + SETTLE).contains(at));
+        (!is_told).then_some(new)
     }
 
     /// Known to the workload itself, or from the group that it started from (B2, B4).
@@ -333,7 +349,12 @@ impl Ledger {
     /// An attempt: one that is new raises once a window, and is recorded as an attempt only (B3). The second value says
     /// whether it raised an alert.
     fn attempt(&mut self, contact: &Contact, new: Option<Key>, learns_only: bool) -> (String, bool) {
-        let Some(new) = new else {
+        // "If the same destination gets through within settle, the attempt is folded into that contact."
+        let gets_through = |new: &Key| {
+            let pair = self.pair(&contact.workload(), new, contact.first);
+            pair.is_some_and(|pair| (contact.first..=contact.first + SETTLE).contains(&pair.first))
+        };
+        let Some(new) = new.filter(|new| !gets_through(new)) else {
             return ("known".to_owned(), false);
         };
         let attempted = new.attempted();
@@ -363,8 +384,9 @@ impl Ledger {
         if self.pair(&place.0, key, contact.first).is_none() {
             self.pairs.remove(&place);
         }
+        let before = self.pairs.get(&place).cloned();
         let Contact { first, last, .. } = *contact;
-        let pair = self.pairs.entry(place).or_insert(Pair {
+        let pair = self.pairs.entry(place.clone()).or_insert(Pair {
             first,
             last,
             ..Pair::default()
@@ -380,6 +402,20 @@ impl Ledger {
         if let Some(fate) = fate {
             pair.novelty = Some((first, fate.to_owned()));
         }
+        match before.filter(|before| fate.is_none() && pair.is_nothing_new(before)) {
+            Some(before) => drop(self.behind.entry(place).or_insert(before)),
+            None => drop(self.behind.remove(&place)),
+        }
+    }
+
+    /// All that waits in memory is written.
+    pub fn write(&mut self) {
+        self.behind.clear();
+    }
+
+    /// All that waits in memory is lost.
+    pub fn lose(&mut self) {
+        self.pairs.append(&mut self.behind);
     }
 
     /// `sensor baseline merge` and `import` of an export (B5, docs/baseline.md, "Merging"). Alerts are no part of it.

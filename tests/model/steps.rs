@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => run.prop_map(|(on, learns, run)| Step::Run(on, learns, run)),
         2 => (which(), prop::option::of(0..5_usize)).prop_map(|(on, forgets)| Step::Repeat(on, forgets)),
         2 => (which(), 0..=100_i64, stretch(days(), 6)).prop_map(|(on, at, run)| Step::KillAndAgain(on, at, run)),
-        2 => (which(), 0..=100_i64, stretch(days(), 5), stretch(Just(0), 3))
+        2 => (which(), 0..=100_i64, stretch(days(), 5), stretch(days(), 3))
             .prop_map(|(on, at, run, other)| Step::KillAndOther(on, at, run, other)),
         1 => prop::sample::select(vec![1_i64, 91, 170, 185, 400]).prop_map(Step::Age),
         1 => which().prop_map(Step::Merge),

@@ -29,7 +29,7 @@ struct Spread {
 }
 
 impl Judge {
-    /// Raises an alert, unless its id is stored already (rule A2).
+    /// Raises an alert, unless its id is stored already (rule A2); says whether it did.
     #[expect(
         clippy::too_many_arguments,
         reason = "an alert is made of all of these, and of nothing else"
@@ -43,10 +43,10 @@ impl Judge {
         new: &NewThing<'_>,
         until: Timestamp,
         replaces: Option<AlertId>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         if self.alert_record(id)?.is_some() {
             self.out.counters.count(Counter::AlertsRepeated);
-            return Ok(());
+            return Ok(false);
         }
         let chosen: &[Candidate] = match meaning {
             Meaning::Named { candidates, .. } => candidates,
@@ -72,7 +72,7 @@ impl Judge {
             considered,
             lowered,
         });
-        Ok(())
+        Ok(true)
     }
 
     /// Keeps an alert that may still change in the ledger, with its contact as it stands.

@@ -8,7 +8,7 @@ use crate::alerting::Admit;
 use crate::baseline::{Need, PairPlace};
 use crate::model::{
     Address, AlertEvidence, AlertId, BaselineMode, BurstScope, Counter, DestinationKeys, Fate, LedgerError, Novelty,
-    Span, Timestamp, Unexplained, Verdict,
+    Pair, Span, Timestamp, Unexplained, Verdict,
 };
 use crate::names::{Candidate, Candidates, encrypted};
 
@@ -104,6 +104,10 @@ impl Judge {
         if contact.outcome.is_attempt() {
             return self.judge_attempt(contact, who, &meaning, new, until);
         }
+        let new = match new {
+            Some(new) if self.is_told(who, &new, contact.first, until)? => None,
+            new => new,
+        };
         let (verdict, alert, need) = match &new {
             None => (Verdict::Known, None, Need::Pair),
             Some(new) if self.has_room(who, &new.key)? => {
@@ -147,8 +151,10 @@ impl Judge {
         // The same destination got through while this one waited: the two are one (rule B3).
         let retried = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
         let got_through = retried.is_some_and(|pair| pair.first() >= at && pair.first() <= until);
-        if got_through || self.gets_through(&contact, who, until) {
+        if got_through || self.is_told(who, &new, at, until)? || self.gets_through(&contact, who, until) {
             self.write_contact(&contact, who, meaning, Verdict::Known);
+            // Else the next that is heard of its flow would be judged again.
+            self.follow(&contact, SmallVec::new(), Sequel::Attempt(None));
             return Ok(());
         }
         let key = new.key.attempted();
@@ -196,6 +202,14 @@ impl Judge {
         self.registry.seen(who.id, contact.last);
         let place = self.baseline.record(&*self.ledger, who.id, &key, &facts, novelty)?;
         Ok(Some(place))
+    }
+
+    /// Says whether a contact that began a little later got through and was judged first, so that the novelty is that one's
+    /// (rules A1 and B3), whatever days its pair can keep (rule B5).
+    fn is_told(&mut self, who: Who, new: &NewThing<'_>, at: Timestamp, until: Timestamp) -> Result<bool, LedgerError> {
+        let pair = self.baseline.pair(&*self.ledger, who.id, &new.key, at)?;
+        let novelty = pair.and_then(Pair::novelty);
+        Ok(novelty.is_some_and(|novelty| novelty.at > at && novelty.at <= until))
     }
 
     /// Says whether a contact of the same workload with the same address, begun by `until`, got through and only waits for
@@ -290,7 +304,8 @@ impl Judge {
         })
     }
 
-    /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert, and returns its id, if that is the decision.
+    /// Decides what becomes of a novelty (rules B4, A2, A5); raises its alert, and returns its id, if that is the decision
+    /// and it was not stored before.
     fn decide(
         &mut self,
         contact: &Contact,
@@ -318,7 +333,7 @@ impl Judge {
             return Ok((Verdict::Burst, None));
         }
         let id = self.alert_id(new, who, contact.first);
-        self.raise(id, contact, who, meaning, new, until, None)?;
-        Ok((Verdict::New, Some(id)))
+        let is_raised = self.raise(id, contact, who, meaning, new, until, None)?;
+        Ok((Verdict::New, is_raised.then_some(id)))
     }
 }

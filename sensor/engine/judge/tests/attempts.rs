@@ -41,6 +41,77 @@ fn rule_b3_an_attempt_is_folded_into_a_contact_that_waits_for_its_name() {
 }
 
 #[test]
+fn rule_b3_an_attempt_that_is_folded_is_judged_once_and_may_get_through_itself() {
+    let lab = Lab::new();
+    let from = (CLIENT, 40_000);
+    let mut frames = lookup(0, CLIENT, RESOLVER, "a.example", SERVER);
+    frames.push((100, tcp(from, (SERVER, 443), 1000, SYN, 0)));
+    frames.extend(handshake(2_000, (CLIENT, 40_001), SERVER));
+    frames.extend([tick(7_000), tick(9_000)]);
+    let ends = [&frames[..], &[tick(100_000), tick(200_000)]].concat();
+    let ran = lab.run(&ends);
+    assert_eq!(
+        ran.flows
+            .iter()
+            .filter(|flow| flow.responder.ip == Address::v4(SERVER))
+            .count(),
+        2
+    );
+    assert_eq!(ran.verdicts(), [Verdict::New, Verdict::Known]);
+
+    let lab = Lab::new();
+    frames.push((10_000, tcp((SERVER, 443), from, 5000, SYN_ACK, 0)));
+    frames.push((10_001, tcp(from, (SERVER, 443), 1001, ACK, 0)));
+    frames.extend([tick(11_000), tick(12_000)]);
+    assert_eq!(
+        lab.run(&frames).verdicts(),
+        [Verdict::New, Verdict::Known, Verdict::Known]
+    );
+    let pairs = lab.store.all_pairs().unwrap().of(WorkloadId(0)).unwrap();
+    assert!(pairs.iter().all(|stored| stored.pair.count == 2), "{pairs:?}");
+}
+
+#[test]
+fn rule_a1_of_two_contacts_that_begin_together_one_is_new_whichever_is_established_first() {
+    let lab = Lab::new();
+    let other = [203, 0, 113, 8];
+    let mut frames = lookup(0, CLIENT, RESOLVER, "a.example", SERVER);
+    frames.extend(lookup(10, CLIENT, RESOLVER, "a.example", other));
+    frames.push((100, tcp((CLIENT, 40_000), (SERVER, 443), 1000, SYN, 0)));
+    frames.extend(handshake(350, (CLIENT, 40_001), other));
+    frames.push((1_100, tcp((CLIENT, 40_000), (SERVER, 443), 1000, SYN, 0)));
+    frames.push((1_101, tcp((SERVER, 443), (CLIENT, 40_000), 5000, SYN_ACK, 0)));
+    frames.extend([tick(2_000), tick(9_000)]);
+    let ran = lab.run(&frames);
+    assert_eq!(ran.told(), ["raised new_external_domain a.example"]);
+    assert_eq!(ran.verdicts(), [Verdict::New, Verdict::Known]);
+}
+
+#[test]
+fn rule_b3_an_attempt_is_folded_into_a_contact_whatever_days_its_pair_can_keep() {
+    let lab = Lab::new();
+    let contact = |day: i64, refused: bool| {
+        let at = day * 86_400_000;
+        let mut frames = lookup(at, CLIENT, RESOLVER, "a.example", SERVER);
+        if refused {
+            frames.push((at + 100, tcp((CLIENT, 40_000), (SERVER, 443), 1000, SYN, 0)));
+            frames.push((at + 101, tcp((SERVER, 443), (CLIENT, 40_000), 0, RST | ACK, 0)));
+        }
+        frames.extend(handshake(at + 2_000, (CLIENT, 40_001), SERVER));
+        frames.push(tick(at + 9_000));
+        frames
+    };
+    // Captures come in any order (rule B2): the pair lasts 190 days beyond the last one, and keeps 128.
+    for day in [0, 150, 300] {
+        assert_eq!(lab.run(&contact(day, false)).verdicts(), [Verdict::New]);
+    }
+    let ran = lab.run(&contact(110, true));
+    assert_eq!(ran.told(), ["raised new_external_domain a.example"]);
+    assert_eq!(ran.alerts[0].flow.outcome, Outcome::Established);
+    assert_eq!(ran.verdicts(), [Verdict::New, Verdict::Known]);
+}
+
+#[test]
 fn rule_b3_the_pair_of_an_attempt_that_got_through_names_its_alert() {
     let lab = Lab::new();
     let from = (CLIENT, 40_000);
